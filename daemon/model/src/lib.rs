@@ -1,0 +1,23 @@
+//! The nouns of hostmedic: what the stages hand to each other. No I/O, no clock.
+//!
+//! Without this crate every stage would invent its own words. Modules stand in the order an
+//! event meets them; the glossary is in `ARCHITECTURE.md`. Types derive serde because their
+//! JSON is the audit record's body (RFC 8785) and the local API's answer: one form, tested once.
+
+pub mod anomaly;
+pub mod calendar;
+pub mod command;
+pub mod decision;
+pub mod incident;
+pub mod intent;
+pub mod loss;
+pub mod outcome;
+pub mod playbook;
+pub mod record;
+pub mod sample;
+pub mod signal;
+pub mod subject;
+pub mod time;
+pub mod unit;
+pub mod view;
+pub mod wake;

@@ -1,0 +1,69 @@
+//! Numbers of a series.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{subject::Subject, time::At};
+
+/// What a number measures; the unit is part of the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Host: share of CPU time not idle and not waiting for I/O, 0..=1.
+    CpuBusyRatio,
+    /// Host: 1 - `MemAvailable` / `MemTotal`, 0..=1.
+    MemoryUsedRatio,
+    /// Host: one-minute load average per CPU.
+    LoadPerCpu,
+    /// Mount: used / (used + available to users) as `df` counts it, 0..=1.
+    DiskUsedRatio,
+    /// Mount: bytes of journal files / used bytes, 0..=1; only for the journal's own mount.
+    JournalShareRatio,
+    /// Unit: `memory.current` (v2) or `memory.usage_in_bytes` (v1).
+    UnitMemoryBytes,
+    /// Host: programs begun per second.
+    ExecPerS,
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CpuBusyRatio => "cpu_busy_ratio",
+            Self::MemoryUsedRatio => "memory_used_ratio",
+            Self::LoadPerCpu => "load_per_cpu",
+            Self::DiskUsedRatio => "disk_used_ratio",
+            Self::JournalShareRatio => "journal_share_ratio",
+            Self::UnitMemoryBytes => "unit_memory_bytes",
+            Self::ExecPerS => "exec_per_s",
+        })
+    }
+}
+
+/// One line of numbers over time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// What it is about.
+    pub subject: Subject,
+    /// What it measures.
+    pub measure: Measure,
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.measure, self.subject)
+    }
+}
+
+/// One number of a series, over the window that ended at `at`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// End of the window.
+    pub at: At,
+    /// Whose number it is.
+    pub series: Series,
+    /// The number; always finite.
+    pub value: f64,
+}

@@ -1,0 +1,138 @@
+//! What the local API shows of the daemon's state.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    calendar::CalendarReading,
+    command::{Inhibit, Proposal},
+    decision::PlaybookRef,
+    incident::Incident,
+    loss::{HookCounters, HookReport, QueueCounters},
+    playbook::Phase,
+    record::Record,
+    time::At,
+};
+
+/// The host at a glance: `medic status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// Version of medicd.
+    pub version: String,
+    /// Host name.
+    pub hostname: String,
+    /// Host id of the audit chain.
+    pub host: String,
+    /// When this was put together.
+    pub at: At,
+    /// When the daemon started.
+    pub started_at: At,
+    /// Phase in force.
+    pub phase: Phase,
+    /// Why it is paused, if it is.
+    pub paused: Option<String>,
+    /// Incidents that are not over.
+    pub open_incidents: u32,
+    /// Incidents that wait for an operator.
+    pub proposals: Vec<Proposal>,
+    /// Inhibits in force.
+    pub inhibits: Vec<Inhibit>,
+    /// What is supposed to be happening.
+    pub calendar: Option<CalendarReading>,
+    /// Playbooks in force.
+    pub playbooks: Vec<PlaybookRef>,
+    /// Hooks.
+    pub hooks: Vec<HookReport>,
+    /// Their counters.
+    pub counters: Vec<HookCounters>,
+    /// Queues.
+    pub queues: QueueCounters,
+    /// Series with a baseline, and how many of them are warm.
+    pub baselines: Baselines,
+    /// The audit chain.
+    pub audit: AuditStatus,
+    /// The collector.
+    pub replication: ReplicationStatus,
+    /// What hostmedic itself costs.
+    pub cost: Cost,
+}
+
+/// How many baselines there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baselines {
+    /// Series known.
+    pub series: u32,
+    /// Of these, with a warm baseline.
+    pub warm: u32,
+}
+
+/// The audit chain's newest state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditStatus {
+    /// Newest record.
+    pub seq: u64,
+    /// Its hash, hex.
+    pub head: String,
+    /// Why records cannot be written, if so. Then nothing is done to the host.
+    pub failing: Option<String>,
+    /// Records waiting to be written because of that.
+    pub unwritten: u64,
+    /// Records dropped because too many were waiting.
+    pub dropped: u64,
+}
+
+/// The link to the collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicationStatus {
+    /// Its address; `None` when none is configured.
+    pub collector: Option<String>,
+    /// Whether the link is up.
+    pub connected: bool,
+    /// Newest record that the collector has verified and stored durably.
+    pub acknowledged_seq: u64,
+    /// Why the last try failed; empty when it did not.
+    pub last_error: String,
+}
+
+/// What hostmedic costs the host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Resident memory of the daemon in bytes (`VmRSS`).
+    pub rss_bytes: u64,
+    /// Kernel memory of the BPF maps in bytes.
+    pub kernel_map_bytes: u64,
+    /// CPU time of the daemon / time since its start, of one core.
+    pub cpu_ratio: f64,
+    /// CPU time over the last interval / that interval, of one core.
+    pub cpu_recent_ratio: f64,
+    /// Average run of each hook, when last sampled.
+    pub hook_ns: Vec<HookCost>,
+}
+
+/// Cost of one hook.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookCost {
+    /// The hook.
+    pub hook: String,
+    /// Runs in the sampled time.
+    pub runs: u64,
+    /// Nanoseconds a run; 0 when there was none.
+    pub ns_per_run: u64,
+}
+
+/// One incident with its records, oldest first: `medic incident ID`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IncidentDetail {
+    /// The incident as it stands.
+    pub incident: Incident,
+    /// Its proposal, if one waits.
+    pub proposal: Option<Proposal>,
+    /// Its audit records, in chain order.
+    pub timeline: Vec<Record>,
+}

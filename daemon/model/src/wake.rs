@@ -1,0 +1,111 @@
+//! Causes for `reason` to run, and what it wants carried out: the two sides of the only loop.
+
+use crate::{
+    calendar::CalendarReading,
+    command::{Command, Operator},
+    incident::IncidentId,
+    intent::{Intent, IntentId},
+    loss::{HookCounters, QueueCounters},
+    outcome::StepEnd,
+    record::{Body, Captured},
+    sample::Sample,
+    signal::Signal,
+    subject::UnitName,
+    unit::UnitSnapshot,
+};
+
+/// Everything that can make `reason` run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wake {
+    /// Time passed. Comes at least once a second.
+    Tick,
+    /// Something happened.
+    Signal(Signal),
+    /// Numbers were taken.
+    Samples(Vec<Sample>),
+    /// Counters of the hooks; a window with loss is not learned from.
+    Counters {
+        /// Per hook.
+        hooks: Vec<HookCounters>,
+        /// After the rings.
+        queues: QueueCounters,
+    },
+    /// The calendar was read, apart from any inspection.
+    Calendar(CalendarReading),
+    /// Answer to [`Effect::Inspect`].
+    Inspected {
+        /// For which incident.
+        incident: IncidentId,
+        /// What was found.
+        inspection: Inspection,
+    },
+    /// Answer to [`Effect::Capture`].
+    Captured(Captured),
+    /// Answer to [`Effect::Act`].
+    StepEnded(StepEnd),
+    /// An operator asks. Answered by [`Effect::Reply`] with the same `request`.
+    Command {
+        /// Number of the request.
+        request: u64,
+        /// Who asks.
+        by: Operator,
+        /// What.
+        command: Command,
+    },
+    /// A record could not be made durable. It and every effect after it in its batch were not
+    /// carried out.
+    RecordFailed {
+        /// The records that were not written, in order.
+        bodies: Vec<Body>,
+        /// What the disk said.
+        reason: String,
+    },
+    /// Records can be written (again).
+    RecordsWritten,
+}
+
+/// A fresh, read-only look at a unit and at what is supposed to be happening.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inspection {
+    /// The unit; `Err` says why it could not be read.
+    pub unit: Result<UnitSnapshot, String>,
+    /// The calendar.
+    pub calendar: CalendarReading,
+    /// Units of the stop closure that are down now (asked for by [`Effect::Inspect::also`]).
+    pub also_down: Vec<UnitName>,
+}
+
+/// Everything `reason` can want. Carried out in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Append and make durable. Nothing after it starts until the disk has it; if the disk
+    /// refuses, the rest of the batch is dropped and [`Wake::RecordFailed`] comes back.
+    Record(Body),
+    /// Look at a unit and the calendar, afresh. Changes nothing.
+    Inspect {
+        /// For which incident.
+        incident: IncidentId,
+        /// The unit to read.
+        unit: UnitName,
+        /// More units whose being down matters.
+        also: Vec<UnitName>,
+    },
+    /// Capture evidence before the first step. Changes nothing.
+    Capture {
+        /// For which incident.
+        incident: IncidentId,
+        /// For which intent.
+        intent: IntentId,
+        /// The unit.
+        unit: UnitName,
+    },
+    /// Carry this intent out, once.
+    Act(Intent),
+    /// Answer an operator.
+    Reply {
+        /// Number of the request.
+        request: u64,
+        /// `Ok` with a sentence, or `Err` with the reason.
+        answer: Result<String, String>,
+    },
+}
