@@ -56,8 +56,8 @@ pub struct Attestation {
     pub exit_code: u32,
     /// `task->signal->oom_score_adj`.
     pub oom_score_adj: i32,
-    /// Zero; keeps the size a multiple of eight.
-    pub reserved: u32,
+    /// `task->signal->nr_threads`.
+    pub threads: u32,
 }
 
 const _: () = assert!(size_of::<Attestation>() == 120);

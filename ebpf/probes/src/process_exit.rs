@@ -1,0 +1,57 @@
+//! `sched:sched_process_exit`: a thread ends; with its last thread the process does.
+//!
+//! The leader's end is not the process's: others may run on. Threads that are not the last one
+//! are counted as filtered.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use hostmedic_abi::{Header, Hook, KIND_PROCESS_EXIT, ProcessExit};
+
+use crate::{
+    emit::{Run, first_end},
+    kernel::{Signal, Task, group_dead, now_boot_ns},
+};
+
+/// `sched_process_exit(struct task_struct *p, bool group_dead)`, or without the second argument
+/// (before 6.16).
+#[btf_tracepoint(function = "sched_process_exit")]
+fn process_exit(ctx: BtfTracePointContext) {
+    let Some(run) = Run::seen(Hook::ProcessExit) else { return };
+    match last_thread(&ctx) {
+        Some(event) => run.deliver_hot(event),
+        None => run.filter(),
+    }
+}
+
+#[inline(always)]
+fn last_thread(ctx: &BtfTracePointContext) -> Option<ProcessExit> {
+    let task = Task::argument(ctx)?;
+    let signal = task.signal()?;
+    let is_last = match group_dead(ctx) {
+        Some(dead) => dead,
+        None => is_last_by_count(task, signal)?,
+    };
+    if !is_last {
+        return None;
+    }
+    let leader = task.leader()?;
+    Some(ProcessExit {
+        header: Header::of::<ProcessExit>(KIND_PROCESS_EXIT),
+        at_boot_ns: now_boot_ns(),
+        started_boot_ns: leader.started_boot_ns(),
+        cgroup_id: task.cgroup_id(),
+        pid: task.tgid(),
+        wait_status: signal.wait_status(leader),
+        comm: leader.comm().bytes(),
+    })
+}
+
+/// Nobody lives on. Threads that end together may all find that, after the last has counted
+/// itself out and before the others came here; the first to say so speaks for the group.
+#[inline(always)]
+fn is_last_by_count(task: Task, signal: Signal) -> Option<bool> {
+    if signal.live() != 0 {
+        return Some(false);
+    }
+    let is_alone = signal.threads() <= 1;
+    Some(is_alone || first_end(task.tgid(), task.leader()?.started_boot_ns()))
+}
