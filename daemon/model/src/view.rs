@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     calendar::CalendarReading,
     command::{Inhibit, Proposal},
-    decision::PlaybookRef,
-    incident::Incident,
+    decision::{Decision, PlaybookRef},
+    incident::{Incident, IncidentId, IncidentStatus},
     loss::{HookCounters, HookReport, QueueCounters},
     playbook::Phase,
-    record::Record,
+    record::{Body, Record},
+    subject::Subject,
     time::At,
 };
 
@@ -35,6 +36,8 @@ pub struct Status {
     pub open_incidents: u32,
     /// Incidents that wait for an operator.
     pub proposals: Vec<Proposal>,
+    /// Incidents that are left alone for now, and why.
+    pub holds: Vec<Hold>,
     /// Inhibits in force.
     pub inhibits: Vec<Inhibit>,
     /// What is supposed to be happening.
@@ -55,6 +58,20 @@ pub struct Status {
     pub replication: ReplicationStatus,
     /// What hostmedic itself costs.
     pub cost: Cost,
+}
+
+/// An incident that is left alone for now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// The incident.
+    pub incident: IncidentId,
+    /// What it is about.
+    pub subject: Subject,
+    /// When its newest decision was made.
+    pub at: At,
+    /// The newest decision's reason, naming the guard.
+    pub reason: String,
 }
 
 /// How many baselines there are.
@@ -135,4 +152,79 @@ pub struct IncidentDetail {
     pub proposal: Option<Proposal>,
     /// Its audit records, in chain order.
     pub timeline: Vec<Record>,
+}
+
+/// Why hostmedic did, or did not, act on an incident: `medic why ID`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Why {
+    /// The incident.
+    pub incident: IncidentId,
+    /// What it is about.
+    pub subject: Subject,
+    /// One line: what is wrong.
+    pub title: String,
+    /// Where it stands.
+    pub status: IncidentStatus,
+    /// The newest decision, with every guard; `None` while nothing is decided.
+    pub decision: Option<Decision>,
+    /// Its proposal, if one waits.
+    pub proposal: Option<Proposal>,
+}
+
+impl From<IncidentDetail> for Why {
+    fn from(detail: IncidentDetail) -> Self {
+        let decision = detail
+            .timeline
+            .into_iter()
+            .rev()
+            .find_map(|record| match record.body {
+                Body::Decision(decision) => Some(decision),
+                _ => None,
+            });
+        Self {
+            incident: detail.incident.id,
+            subject: detail.incident.subject,
+            title: detail.incident.title,
+            status: detail.incident.status,
+            decision,
+            proposal: detail.proposal,
+        }
+    }
+}
+
+/// The answer to an accepted command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandAnswer {
+    /// One sentence: what follows.
+    pub answer: String,
+}
+
+/// Told to a watcher that could not keep up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Missed {
+    /// Records that were not delivered; they are in the audit chain.
+    pub missed: u64,
+}
+
+/// The body of every answer that is no success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// What went wrong.
+    pub error: FailureBody,
+}
+
+/// What went wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailureBody {
+    /// A word for programs: `bad_request`, `forbidden`, `not_found`, ...
+    pub code: String,
+    /// What failed, on which thing.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
 }
