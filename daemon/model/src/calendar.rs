@@ -74,6 +74,7 @@ pub struct Due {
     /// What it starts.
     pub unit: UnitName,
     /// When, as Unix milliseconds (`NextElapseUSecRealtime`, or the monotonic one converted).
+    #[serde(with = "crate::wide")]
     pub at_wall_ms: i64,
     /// What it is for.
     pub purpose: Purpose,

@@ -50,6 +50,7 @@ pub enum Command {
     /// Ends an inhibit early.
     LiftInhibit {
         /// Its number, as `medic inhibit` and `medic status` show it.
+        #[serde(with = "crate::wide")]
         id: u64,
     },
     /// Stop acting at once; observing and recording go on.
@@ -66,6 +67,7 @@ pub enum Command {
 #[serde(deny_unknown_fields)]
 pub struct Inhibit {
     /// Its number.
+    #[serde(with = "crate::wide")]
     pub id: u64,
     /// The unit; `None` means every unit.
     pub unit: Option<UnitName>,

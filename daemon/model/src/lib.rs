@@ -21,3 +21,4 @@ pub mod time;
 pub mod unit;
 pub mod view;
 pub mod wake;
+pub mod wide;

@@ -11,15 +11,20 @@ pub struct HookCounters {
     /// Name of the probe, which is its file's and its program's name.
     pub hook: String,
     /// Times the program ran to a fact worth telling.
+    #[serde(with = "crate::wide")]
     pub seen: u64,
     /// Records written to the ring.
+    #[serde(with = "crate::wide")]
     pub delivered: u64,
     /// Records that found the ring full.
+    #[serde(with = "crate::wide")]
     pub ring_full: u64,
     /// Runs that were not about a fact (a thread that is not the last one).
+    #[serde(with = "crate::wide")]
     pub filtered: u64,
     /// Runs the kernel skipped because the program was already running on that CPU
     /// (`recursion_misses` of `bpf_prog_info`); not part of `seen`.
+    #[serde(with = "crate::wide")]
     pub missed: u64,
 }
 
@@ -28,10 +33,13 @@ pub struct HookCounters {
 #[serde(deny_unknown_fields)]
 pub struct QueueCounters {
     /// Records read from the rings.
+    #[serde(with = "crate::wide")]
     pub read: u64,
     /// Records of a kind or size that this version cannot read.
+    #[serde(with = "crate::wide")]
     pub undecodable: u64,
     /// Signals dropped because the queue to the core was full.
+    #[serde(with = "crate::wide")]
     pub queue_full: u64,
 }
 

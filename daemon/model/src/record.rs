@@ -22,6 +22,7 @@ pub struct Record {
     /// [`RECORD_VERSION`].
     pub version: u32,
     /// Position in the host's chain; the first is 1.
+    #[serde(with = "crate::wide")]
     pub seq: u64,
     /// Host whose chain it is: SHA-256 of its Ed25519 public key, first 16 bytes as hex.
     pub host: String,

@@ -70,8 +70,10 @@ pub struct OomKill {
     /// `comm` of the victim.
     pub comm: String,
     /// When the victim started, on the boot clock; with `pid` it is safe from reuse.
+    #[serde(with = "crate::wide")]
     pub started_boot_ns: u64,
     /// cgroup v2 id of the victim; 0 when the kernel could not say.
+    #[serde(with = "crate::wide")]
     pub cgroup_id: u64,
     /// `oom_score_adj` of the victim, where read.
     pub oom_score_adj: Option<i16>,
@@ -84,10 +86,12 @@ pub struct ProcessExec {
     /// Process id, in the kernel's initial namespace.
     pub pid: u32,
     /// When the process started, on the boot clock.
+    #[serde(with = "crate::wide")]
     pub started_boot_ns: u64,
     /// `comm` after the exec.
     pub comm: String,
     /// cgroup v2 id.
+    #[serde(with = "crate::wide")]
     pub cgroup_id: u64,
 }
 
@@ -98,10 +102,12 @@ pub struct ProcessExit {
     /// Process id, in the kernel's initial namespace.
     pub pid: u32,
     /// When the process started, on the boot clock.
+    #[serde(with = "crate::wide")]
     pub started_boot_ns: u64,
     /// `comm`.
     pub comm: String,
     /// cgroup v2 id.
+    #[serde(with = "crate::wide")]
     pub cgroup_id: u64,
     /// Exit status 0..=255; 0 when a signal ended it.
     pub status: u8,

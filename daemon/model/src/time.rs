@@ -11,8 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 #[serde(deny_unknown_fields)]
 pub struct At {
     /// `CLOCK_BOOTTIME` in nanoseconds: rises also while the host is suspended.
+    #[serde(with = "crate::wide")]
     pub boot_ns: u64,
     /// Unix time in milliseconds.
+    #[serde(with = "crate::wide")]
     pub wall_ms: i64,
 }
 

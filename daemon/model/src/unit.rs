@@ -102,6 +102,7 @@ pub struct UnitSnapshot {
     /// Cgroup path below the root, as in `/proc/PID/cgroup`; empty when it has none.
     pub control_group: String,
     /// `MemoryCurrent` in bytes, where systemd accounts memory.
+    #[serde(default, with = "crate::wide::option")]
     pub memory_current_bytes: Option<u64>,
     /// `MainPID`; 0 when none.
     pub main_pid: u32,
