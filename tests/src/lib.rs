@@ -1,1 +1,7 @@
-//! Placeholder head.
+//! What tests and the demo share: things of the real world that they set up and take down.
+//!
+//! Without this library each test would boot its own systemd in its own way. It stays light
+//! (no async, no D-Bus) because the demo depends on it too.
+
+pub mod nspawn;
+pub mod rootfs;
