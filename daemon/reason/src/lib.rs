@@ -1,1 +1,22 @@
-//! Placeholder head.
+//! Signals and samples in, decisions and acts out: every decision of hostmedic, and no I/O,
+//! clock, thread or randomness. Time arrives inside the wake, so a run can be replayed.
+//!
+//! Modules stand in the order an event meets them.
+
+mod attempts;
+mod baseline;
+mod case;
+mod decide;
+mod detect;
+mod facts;
+mod gather;
+pub mod guard;
+mod handle;
+mod matching;
+mod operator;
+pub mod pipeline;
+mod plan;
+pub mod playbook;
+pub mod policy;
+mod recall;
+mod verify;

@@ -1,0 +1,293 @@
+//! Signals and anomalies that belong together become one incident.
+//!
+//! One open incident a subject; evidence within the deduplication time of a closed one opens a
+//! new one that knows how often this came before.
+
+use std::time::Duration;
+
+use hostmedic_model::{
+    anomaly::{Anomaly, Severity},
+    incident::{Evidence, Incident, IncidentId, IncidentStatus},
+    playbook::Condition,
+    record::Body,
+    sample::Sample,
+    signal::{Fact, Signal},
+    subject::Subject,
+    time::At,
+    unit::ActiveState,
+    wake::Effect,
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    case::{Case, EVIDENCE_MAX, Stage},
+    matching,
+    pipeline::{Past, State},
+};
+
+/// States heard within this time after the start describe what was already so.
+const FIRST_SIGHT: Duration = Duration::from_secs(5);
+/// Recurrences are counted over 30 days.
+const RECURRENCE_MS: i64 = 30 * 24 * 3_600_000;
+/// Incidents remembered for recurrence.
+const PAST_MAX: usize = 4096;
+/// Records of further evidence of one incident; the rest is only counted.
+const EXTENSIONS_MAX: u32 = 16;
+
+impl State {
+    /// Takes a signal in; opens or extends an incident where it tells of trouble.
+    pub(crate) fn gather_signal(&mut self, signal: &Signal, effects: &mut Vec<Effect>) {
+        match &signal.fact {
+            Fact::OomKill(_) => {
+                self.facts.learn_signal(signal);
+                self.open_or_extend(
+                    &signal.subject,
+                    "out-of-memory kill",
+                    Severity::Critical,
+                    Evidence::Signal(signal.clone()),
+                    effects,
+                );
+            }
+            Fact::UnitState(state) => {
+                let Some(unit) = signal.subject.unit().cloned() else {
+                    return;
+                };
+                let first_sight =
+                    self.facts.unit(&unit).is_none() && self.now.since(self.started) < FIRST_SIGHT;
+                if !self.facts.learn_state(&unit, state, signal.at) {
+                    return;
+                }
+                self.reconsider_after(&unit, state.active);
+                let failed = state.active == ActiveState::Failed;
+                let evidence = Evidence::Signal(signal.clone());
+                if first_sight {
+                    // Nobody knows how long it has been so, or whether people left it so. It is
+                    // shown, but is no signal that a playbook could act on.
+                    if failed && self.open_case(&signal.subject).is_none() {
+                        self.open_or_extend(
+                            &signal.subject,
+                            "unit was already failed at start",
+                            Severity::Warning,
+                            evidence,
+                            effects,
+                        );
+                    }
+                    return;
+                }
+                self.facts.learn_signal(signal);
+                if failed {
+                    self.open_or_extend(
+                        &signal.subject,
+                        "unit failed",
+                        Severity::Critical,
+                        evidence,
+                        effects,
+                    );
+                } else if state.sub == "auto-restart" && state.result != "success" {
+                    self.open_or_extend(
+                        &signal.subject,
+                        "unit crashed, systemd restarts it",
+                        Severity::Warning,
+                        evidence,
+                        effects,
+                    );
+                } else if self.open_case(&signal.subject).is_some() {
+                    self.extend(&signal.subject, evidence, effects);
+                }
+            }
+            Fact::UnitRemoved => {
+                if let Some(unit) = signal.subject.unit().cloned() {
+                    self.facts.forget_unit(&unit);
+                }
+            }
+            Fact::ProcessExec(_) | Fact::ProcessExit(_) => {
+                let policy = &self.policy;
+                self.facts.learn_program(&signal.fact, signal.at, |comm| {
+                    Self::purpose_of(policy, comm)
+                });
+            }
+        }
+    }
+
+    /// A unit that changed may be the very reason why something is held: look again at once.
+    fn reconsider_after(&mut self, unit: &hostmedic_model::subject::UnitName, active: ActiveState) {
+        if !active.is_down() {
+            return;
+        }
+        let scheduled = match &self.calendar {
+            Some(hostmedic_model::calendar::CalendarReading::Readable(calendar)) => calendar
+                .running
+                .iter()
+                .any(|activity| activity.name == unit.as_str()),
+            _ => false,
+        };
+        if !scheduled {
+            return;
+        }
+        let now = self.now;
+        for case in self.cases.values_mut() {
+            if let Stage::Held { look_at } = &mut case.stage {
+                *look_at = now;
+            }
+        }
+    }
+
+    pub(crate) fn gather_anomaly(&mut self, anomaly: Anomaly, effects: &mut Vec<Effect>) {
+        let subject = anomaly.series.subject.clone();
+        let title = format!("unusual {}", anomaly.series.measure);
+        let severity = anomaly.severity;
+        self.open_or_extend(
+            &subject,
+            &title,
+            severity,
+            Evidence::Anomaly(anomaly),
+            effects,
+        );
+    }
+
+    /// Opens an incident when a playbook's trigger that rests on this measure holds.
+    pub(crate) fn gather_sample(&mut self, sample: &Sample, effects: &mut Vec<Effect>) {
+        let subject = &sample.series.subject;
+        let named = |condition: &Condition| matches!(condition, Condition::Above { measure, .. } if *measure == sample.series.measure);
+        let holds = self.playbooks.iter().any(|playbook| {
+            playbook.trigger.iter().any(named)
+                && matching::holds(playbook, subject, &self.facts, self.now)
+        });
+        if holds {
+            let title = format!("{} above its limit", sample.series.measure);
+            self.open_or_extend(
+                subject,
+                &title,
+                Severity::Warning,
+                Evidence::Sample(sample.clone()),
+                effects,
+            );
+        }
+    }
+
+    /// The incident about `subject` that is not over.
+    pub(crate) fn open_case(&self, subject: &Subject) -> Option<&IncidentId> {
+        self.cases
+            .values()
+            .find(|case| case.incident.subject == *subject && !case.incident.status.is_over())
+            .map(|case| &case.incident.id)
+    }
+
+    fn open_or_extend(
+        &mut self,
+        subject: &Subject,
+        title: &str,
+        severity: Severity,
+        evidence: Evidence,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.open_case(subject).is_some() {
+            self.extend(subject, evidence, effects);
+            return;
+        }
+        let now_wall = self.now.wall_ms;
+        self.past
+            .retain(|past| now_wall.saturating_sub(past.opened_wall_ms) <= RECURRENCE_MS);
+        let recurrences = self
+            .past
+            .iter()
+            .filter(|past| past.subject == *subject && past.title == title)
+            .count();
+        let at = evidence_at(&evidence);
+        let incident = Incident {
+            id: self.name_incident(subject, at),
+            subject: subject.clone(),
+            title: title.to_owned(),
+            severity,
+            status: IncidentStatus::Open,
+            opened_at: at,
+            last_at: at,
+            closed_at: None,
+            evidence: vec![evidence],
+            extended: 0,
+            recurrences_30d: u32::try_from(recurrences).unwrap_or(u32::MAX),
+        };
+        if self.past.len() == PAST_MAX {
+            self.past.pop_front();
+        }
+        self.past.push_back(Past {
+            subject: subject.clone(),
+            title: title.to_owned(),
+            opened_wall_ms: now_wall,
+        });
+        effects.push(Effect::Record(Body::IncidentOpened(incident.clone())));
+        let id = incident.id.clone();
+        self.cases.insert(id.clone(), Case::new(incident, self.now));
+        self.advance(&id, effects);
+    }
+
+    fn extend(&mut self, subject: &Subject, evidence: Evidence, effects: &mut Vec<Effect>) {
+        let Some(id) = self.open_case(subject).cloned() else {
+            return;
+        };
+        let now = self.now;
+        let Some(case) = self.cases.get_mut(&id) else {
+            return;
+        };
+        let incident = &mut case.incident;
+        incident.last_at = evidence_at(&evidence).max(incident.last_at);
+        incident.extended = incident.extended.saturating_add(1);
+        // Numbers repeat with every sample; only the first of a series is worth a record.
+        let repeated = incident
+            .evidence
+            .iter()
+            .any(|known| is_repeat(known, &evidence));
+        if incident.evidence.len() < EVIDENCE_MAX && !repeated {
+            incident.evidence.push(evidence.clone());
+        }
+        if !repeated && incident.extended <= EXTENSIONS_MAX {
+            effects.push(Effect::Record(Body::IncidentExtended {
+                incident: id.clone(),
+                evidence,
+            }));
+        }
+        if let Stage::Waiting { look_at } = &mut case.stage {
+            *look_at = now;
+        }
+        self.advance(&id, effects);
+    }
+
+    /// A name that a replay gives again: from moment, host, boot and subject.
+    fn name_incident(&self, subject: &Subject, at: At) -> IncidentId {
+        let utc = jiff::Timestamp::from_millisecond(self.now.wall_ms).unwrap_or_default();
+        let mut salt = 0_u32;
+        loop {
+            let text = format!(
+                "{}|{}|{subject}|{}|{salt}",
+                self.host, self.boot.0, at.boot_ns
+            );
+            let hash = hex::encode(Sha256::digest(text.as_bytes()));
+            let id = IncidentId(format!(
+                "inc_{}_{}",
+                utc.strftime("%Y%m%d_%H%M%S"),
+                &hash[..8]
+            ));
+            if !self.cases.contains_key(&id) {
+                return id;
+            }
+            salt += 1;
+        }
+    }
+}
+
+fn evidence_at(evidence: &Evidence) -> At {
+    match evidence {
+        Evidence::Signal(signal) => signal.at,
+        Evidence::Anomaly(anomaly) => anomaly.at,
+        Evidence::Sample(sample) => sample.at,
+    }
+}
+
+fn is_repeat(known: &Evidence, new: &Evidence) -> bool {
+    match (known, new) {
+        (Evidence::Anomaly(known), Evidence::Anomaly(new)) => known.series == new.series,
+        (Evidence::Sample(known), Evidence::Sample(new)) => known.series == new.series,
+        (Evidence::Signal(known), Evidence::Signal(new)) => known.fact == new.fact,
+        _ => false,
+    }
+}

@@ -1,0 +1,16 @@
+//! How far this host and this playbook have come on the way to acting alone.
+
+use hostmedic_model::{decision::Stance, playbook::Phase};
+
+use super::{Look, Word, pass};
+
+pub(super) fn ask(look: &Look<'_>) -> Word {
+    match look.phase() {
+        Phase::Observe => (
+            Stance::Shadow,
+            "the phase is observe: only saying what would be done".to_owned(),
+        ),
+        Phase::Assist => pass("the phase is assist"),
+        Phase::Autonomous => pass("the phase is autonomous"),
+    }
+}

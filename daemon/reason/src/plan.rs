@@ -1,0 +1,85 @@
+//! From a decision to the calls it means: which unit, which verb, under which name.
+
+use hostmedic_model::{
+    incident::IncidentId,
+    intent::IntentId,
+    playbook::{StepTemplate, Target},
+    subject::{Subject, UnitName},
+};
+
+/// The unit a step works on.
+///
+/// # Errors
+/// Says why there is none: a playbook about units met an incident about something else.
+pub(crate) fn target(step: &StepTemplate, subject: &Subject) -> Result<UnitName, String> {
+    match (&step.target, subject) {
+        (Target::Subject, Subject::Unit(unit)) => Ok(unit.clone()),
+        (Target::Subject, other) => Err(format!(
+            "{other} is not a unit, so `{}` has no target",
+            step.verb.word()
+        )),
+        (Target::Action(action), _) => {
+            let instance = match subject {
+                Subject::Mount(path) => escape_path(path),
+                Subject::Unit(unit) => escape(unit.as_str()),
+                Subject::Host | Subject::Cgroup(_) => "host".to_owned(),
+            };
+            UnitName::new(format!("hostmedic-{action}@{instance}.service"))
+                .map_err(|error| error.to_string())
+        }
+    }
+}
+
+/// Name of one call: attempts of an incident count from 1, and so do the steps of an attempt.
+pub(crate) fn intent_id(incident: &IncidentId, attempt: u32, step: usize) -> IntentId {
+    IntentId(format!("{incident}/{attempt}.{}", step + 1))
+}
+
+/// Escapes a path for a unit name: systemd.unit(5), "String Escaping for Inclusion in Unit Names".
+fn escape_path(path: &str) -> String {
+    let trimmed = path
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("/");
+    if trimmed.is_empty() {
+        "-".to_owned()
+    } else {
+        escape(&trimmed)
+    }
+}
+
+fn escape(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut escaped = String::with_capacity(text.len());
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            b'/' => escaped.push('-'),
+            b'.' if index == 0 => escaped.push_str("\\x2e"),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => {
+                escaped.push(char::from(byte))
+            }
+            // Writing to a String cannot fail.
+            _ => _ = write!(escaped, "\\x{byte:02x}"),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_escaped_as_systemd_does() {
+        // As printed by `systemd-escape --path`.
+        for (path, escaped) in [
+            ("/", "-"),
+            ("/var/log", "var-log"),
+            ("/srv/a-b", "srv-a\\x2db"),
+            ("/.x", "\\x2ex"),
+        ] {
+            assert_eq!(escape_path(path), escaped);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Rebuilds what must survive a restart from the audit chain: attempts, incidents, inhibits, the
+//! pause, and intents whose outcome nobody knows.
+
+use std::collections::BTreeMap;
+
+use hostmedic_model::{
+    command::Command,
+    decision::Verdict,
+    incident::{IncidentId, IncidentStatus},
+    intent::{Intent, IntentId},
+    playbook::{Check, Limits, Phase, Playbook, Remedy, StepTemplate, Target, VerifyPlan},
+    record::{Body, Record},
+    time::{At, Span},
+    wake::Effect,
+};
+
+use crate::{
+    case::{Case, EVIDENCE_MAX, Run, Stage},
+    guard::is_in_force,
+    pipeline::{Past, State},
+};
+
+/// What the chain says about intents.
+#[derive(Default)]
+struct Open {
+    intents: BTreeMap<IntentId, Intent>,
+}
+
+impl State {
+    /// Takes the chain's records in, oldest first. Thirty days of them are enough.
+    pub fn recall<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>, now: At) {
+        self.now = now;
+        self.started = now;
+        let mut open = Open::default();
+        for record in records {
+            self.recall_one(record, &mut open);
+        }
+        let now = self.now;
+        self.inhibits.retain(|inhibit| is_in_force(inhibit, now));
+        for intent in open.intents.into_values() {
+            let playbook = self.playbook_of(&intent);
+            if let Some(case) = self.cases.get_mut(&intent.incident) {
+                let reason = "medicd ended before the outcome was known".to_owned();
+                let run = Run {
+                    playbook,
+                    step: 0,
+                    intent,
+                    unknown: Some(reason),
+                };
+                case.enter(Stage::Settling {
+                    run,
+                    ended: now,
+                    look_at: now,
+                });
+            }
+        }
+    }
+
+    /// First effects of a run: says of every intent without an outcome that nobody knows what
+    /// came of it. It will be verified and never carried out again.
+    pub fn begin(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (id, case) in &self.cases {
+            if let Stage::Settling { run, .. } = &case.stage
+                && let Some(reason) = &run.unknown
+            {
+                effects.push(Effect::Record(Body::Indeterminate {
+                    intent: run.intent.id.clone(),
+                    incident: id.clone(),
+                    reason: reason.clone(),
+                }));
+            }
+        }
+        effects
+    }
+
+    fn recall_one(&mut self, record: &Record, open: &mut Open) {
+        match &record.body {
+            Body::IncidentOpened(incident) => {
+                self.past.push_back(Past {
+                    subject: incident.subject.clone(),
+                    title: incident.title.clone(),
+                    opened_wall_ms: record.at.wall_ms,
+                });
+                let mut incident = incident.clone();
+                if record.boot != self.boot {
+                    // Moments of another boot mean nothing on this one's clock.
+                    incident.last_at.boot_ns = 0;
+                }
+                let look_at = self.now;
+                self.cases
+                    .insert(incident.id.clone(), Case::new(incident, look_at));
+            }
+            Body::IncidentExtended { incident, evidence } => {
+                if let Some(case) = self.cases.get_mut(incident) {
+                    case.incident.extended += 1;
+                    if case.incident.evidence.len() < EVIDENCE_MAX {
+                        case.incident.evidence.push(evidence.clone());
+                    }
+                }
+            }
+            Body::IncidentClosed {
+                incident, status, ..
+            } => {
+                if let Some(case) = self.cases.get_mut(incident) {
+                    let over = status.is_over();
+                    case.enter(if over { Stage::Over } else { Stage::Escalated });
+                    case.incident.status = *status;
+                    case.incident.closed_at = over.then_some(record.at);
+                }
+            }
+            Body::Decision(decision) => {
+                if let Some(case) = self.cases.get_mut(&decision.incident) {
+                    // A proposal does not survive: what it showed may have changed.
+                    case.decided = (decision.verdict != Verdict::Propose)
+                        .then(|| crate::decide::key(decision.verdict, &decision.guards));
+                }
+            }
+            Body::Intent(intent) => {
+                let (now, boot) = (self.now, self.boot.clone());
+                if is_first_step(&intent.id) {
+                    self.attempts.add(intent, now, &boot);
+                    if let Some(case) = self.cases.get_mut(&intent.incident) {
+                        case.attempts += 1;
+                    }
+                }
+                // A later step of the same attempt takes the place of the one before it.
+                open.intents
+                    .retain(|_, earlier| earlier.incident != intent.incident);
+                open.intents.insert(intent.id.clone(), intent.clone());
+            }
+            Body::Outcome(outcome) => {
+                open.intents.remove(&outcome.intent);
+            }
+            Body::Inhibited(inhibit) => {
+                self.inhibit_next = self.inhibit_next.max(inhibit.id + 1);
+                let mut inhibit = inhibit.clone();
+                if record.boot != self.boot {
+                    // Only the wall clock can speak for an inhibit of another boot.
+                    inhibit.from.boot_ns = u64::MAX;
+                }
+                self.inhibits.push(inhibit);
+            }
+            Body::Command(command) if command.accepted => match &command.command {
+                Command::Pause { reason } => {
+                    self.paused = Some(format!("{reason} (by {})", command.by.name))
+                }
+                Command::Resume => self.paused = None,
+                Command::LiftInhibit { id } => self.inhibits.retain(|inhibit| inhibit.id != *id),
+                Command::Approve { .. } | Command::Reject { .. } | Command::Inhibit { .. } => {}
+            },
+            Body::Started(_)
+            | Body::Stopped { .. }
+            | Body::Coverage(_)
+            | Body::Command(_)
+            | Body::Proposed(_)
+            | Body::Captured(_)
+            | Body::StepEnded(_)
+            | Body::Indeterminate { .. }
+            | Body::ReplicationRefused { .. } => {}
+        }
+    }
+
+    /// Pauses from outside the loop: the flag file that works even with a dead daemon.
+    pub fn pause(&mut self, reason: String) {
+        self.paused = Some(reason);
+    }
+
+    /// The playbook an intent was made by, or one that only verifies it if that has gone.
+    fn playbook_of(&self, intent: &Intent) -> Playbook {
+        let known = self
+            .playbooks
+            .iter()
+            .find(|playbook| playbook.sha256 == intent.playbook.sha256);
+        known.cloned().unwrap_or_else(|| Playbook {
+            name: intent.playbook.name.clone(),
+            version: intent.playbook.version,
+            describe: String::new(),
+            trigger: Vec::new(),
+            remedy: Remedy::Steps {
+                steps: vec![StepTemplate {
+                    verb: intent.verb,
+                    target: Target::Subject,
+                    wait_max: intent.wait_max,
+                }],
+                verify: plain_verification(),
+            },
+            limits: Limits {
+                cooldown: Span::minutes(5),
+                per_unit_per_hour: 1,
+                per_slice_per_hour: 3,
+            },
+            phase_max: Phase::Observe,
+            rollback: String::new(),
+            sha256: intent.playbook.sha256.clone(),
+        })
+    }
+
+    /// The unit that the newest decision about an incident would touch.
+    pub(crate) fn target_of(
+        &self,
+        incident: &IncidentId,
+    ) -> Option<hostmedic_model::subject::UnitName> {
+        let case = self.cases.get(incident)?;
+        let subject = &case.incident.subject;
+        match crate::matching::choose(&self.playbooks, subject, &self.facts, self.now) {
+            crate::matching::Match::One(playbook) => match &playbook.remedy {
+                Remedy::Steps { steps, .. } => crate::plan::target(steps.first()?, subject).ok(),
+                Remedy::Escalate(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Status an incident shows; used by tests of promises.
+    pub fn status(&self, incident: &IncidentId) -> Option<IncidentStatus> {
+        self.cases.get(incident).map(|case| case.incident.status)
+    }
+}
+
+/// How an intent is verified whose playbook is gone.
+pub(crate) fn plain_verification() -> VerifyPlan {
+    VerifyPlan {
+        settle: Span::secs(1),
+        within: Span::secs(30),
+        checks: vec![Check::UnitActive],
+    }
+}
+
+/// Intents are named `incident/attempt.step`.
+fn is_first_step(id: &IntentId) -> bool {
+    id.0.ends_with(".1")
+}
