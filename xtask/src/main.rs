@@ -1,1 +1,62 @@
-fn main(){}
+//! `cargo xtask VERB`: how hostmedic is set up, built, shown and tested, on a laptop as in CI.
+//!
+//! Each verb is one module with a `run`. Without this crate every README would have its own
+//! list of packages and flags, and each would be wrong in its own way.
+
+mod build;
+mod command;
+mod demo;
+mod package;
+mod places;
+mod setup;
+mod tally;
+mod test;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::places::Places;
+
+/// Set up, build, show and test hostmedic.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what building and testing need (Debian or Ubuntu, as root); quick when it is there.
+    Setup,
+    /// Build the probes and the programs into the cache outside the clone.
+    Build,
+    /// Show the whole loop on a real kernel and a throw-away systemd (as root).
+    Demo(demo::Options),
+    /// Check and test everything; ends with one line `N passed, N failed`.
+    Test(test::Options),
+    /// Build optimised programs and pack them with their units and playbooks into a tar file.
+    Package(package::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = command::watch_for_interrupt()
+        .and_then(|()| Places::find())
+        .and_then(|places| match cli.verb {
+            Verb::Setup => setup::run(&places),
+            Verb::Build => setup::run(&places).and_then(|()| build::run(&places)),
+            Verb::Demo(options) => demo::run(&places, &options),
+            Verb::Test(options) => test::run(&places, &options),
+            Verb::Package(options) => package::run(&places, &options),
+        });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! `cargo xtask test`: everything that must hold, in one go, and one line at the end.
+//!
+//! A group that fails does not stop the next. What needs root or changes the whole machine runs
+//! one test at a time.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    build,
+    command::{self, cargo},
+    places::Places,
+    setup,
+    tally::{Group, Tally},
+};
+
+/// How long one group may run before it is stopped and counted as failed.
+const GROUP_LIMIT: Duration = Duration::from_secs(25 * 60);
+
+/// What to run.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Leave out what is not a test: formatting, lints, documentation, the probes' build.
+    #[arg(long)]
+    tests_only: bool,
+}
+
+/// Targets of the test package.
+struct Targets {
+    /// Need nothing: run as part of the first group.
+    plain: Vec<String>,
+    /// Need root or a machine of their own: one by one.
+    serial: Vec<String>,
+}
+
+/// Runs everything.
+///
+/// # Errors
+/// Fails if anything failed, or if it could not even begin.
+pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    setup::run(places)?;
+    if !options.tests_only {
+        checks(places, &mut tally)?;
+    }
+    build::probes(places)?;
+    check(&mut tally, "build", &build::programs(places))?;
+    tests(places, &mut tally)?;
+
+    print!("\n{}", tally.details());
+    println!(
+        "test: took {} min {} s",
+        started.elapsed().as_secs() / 60,
+        started.elapsed().as_secs() % 60
+    );
+    println!("{tally}");
+    if !tally.is_green() {
+        bail!("not everything passed; see `failed:` above");
+    }
+    Ok(())
+}
+
+/// Formatting, lints, documentation: each counts as one.
+fn checks(places: &Places, tally: &mut Tally) -> Result<()> {
+    let mut fmt = cargo();
+    fmt.current_dir(&places.root)
+        .args(["fmt", "--all", "--check"]);
+    check(tally, "formatting", &command::run(&mut fmt))?;
+
+    let mut probes_fmt = cargo();
+    probes_fmt
+        .current_dir(places.file("ebpf/probes"))
+        .args(["fmt", "--check"]);
+    check(
+        tally,
+        "formatting of the probes",
+        &command::run(&mut probes_fmt),
+    )?;
+
+    let mut clippy = build::workspace(places, "clippy")?;
+    clippy.args(["--quiet", "--all-targets", "--", "-D", "warnings"]);
+    check(tally, "clippy", &build::with_progress(places, &mut clippy))?;
+
+    let mut doc = build::workspace(places, "doc")?;
+    doc.args(["--quiet", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    check(tally, "documentation", &command::run(&mut doc))?;
+
+    // Licences are held to deny.toml by tests/tidy.rs in any case; this adds advisories.
+    if command::exists("cargo-deny") {
+        let mut deny = cargo();
+        deny.current_dir(&places.root)
+            .args(["deny", "check", "licenses", "bans", "sources"]);
+        check(tally, "cargo deny", &command::run(&mut deny))?;
+    } else {
+        tally.skip("cargo deny: it is not installed (tests/tidy.rs checks the licences)");
+    }
+    Ok(())
+}
+
+/// Counts a check and goes on, unless Ctrl-C came.
+fn check(tally: &mut Tally, name: &str, result: &Result<()>) -> Result<()> {
+    command::check_interrupt()?;
+    if let Err(error) = result {
+        eprintln!("{name}: {error:#}");
+    }
+    println!(
+        "test: {name}: {}",
+        if result.is_ok() { "passed" } else { "FAILED" }
+    );
+    tally.check(name, result.is_ok());
+    Ok(())
+}
+
+fn tests(places: &Places, tally: &mut Tally) -> Result<()> {
+    let targets = targets(places)?;
+    let mut unit = build::workspace(places, "test")?;
+    unit.args(["--no-fail-fast", "--lib", "--bins"]);
+    for target in &targets.plain {
+        unit.args(["--test", target]);
+    }
+    group(tally, "unit", &mut unit)?;
+
+    let mut doc = build::workspace(places, "test")?;
+    doc.args(["--no-fail-fast", "--doc"]);
+    group(tally, "doc", &mut doc)?;
+
+    if !setup::is_root() {
+        for target in &targets.serial {
+            tally.skip(&format!("{target}: needs root"));
+        }
+        return Ok(());
+    }
+    if targets
+        .serial
+        .iter()
+        .any(|target| target.starts_with("crash"))
+    {
+        check(tally, "build of medicd-crash", &build::crash_daemon(places))?;
+    }
+    for target in &targets.serial {
+        let mut serial = build::workspace(places, "test")?;
+        serial.args(["--no-fail-fast", "--test", target, "--"]);
+        // They share one kernel and one machine; what they print is part of the result.
+        serial.args(["--test-threads=1", "--show-output"]);
+        group(tally, target, &mut serial)?;
+    }
+    Ok(())
+}
+
+/// Runs one `cargo test` and counts what it says.
+fn group(tally: &mut Tally, name: &str, command: &mut Command) -> Result<()> {
+    println!("\ntest: group {name}: {}", command::shown(command));
+    let mut group = Group::new(name);
+    let status = command::run_lines(command, GROUP_LIMIT, |line| group.read(line));
+    command::check_interrupt()?;
+    if let Err(error) = &status {
+        eprintln!("{name}: {error:#}");
+    }
+    tally.add(&group, status.is_ok_and(|status| status.success()));
+    Ok(())
+}
+
+/// Test targets of the test package, sorted by what they need.
+fn targets(places: &Places) -> Result<Targets> {
+    let mut metadata = cargo();
+    metadata.current_dir(&places.root);
+    metadata.args(["metadata", "--format-version=1", "--no-deps", "--offline"]);
+    let json: serde_json::Value = serde_json::from_str(&command::output(&mut metadata)?)
+        .context("cargo metadata printed no JSON")?;
+    let mut targets = Targets {
+        plain: Vec::new(),
+        serial: Vec::new(),
+    };
+    for package in json["packages"].as_array().into_iter().flatten() {
+        for target in package["targets"].as_array().into_iter().flatten() {
+            let is_test = target["kind"]
+                .as_array()
+                .is_some_and(|kinds| kinds.contains(&"test".into()));
+            let Some(name) = target["name"].as_str().filter(|_| is_test) else {
+                continue;
+            };
+            let needs = target["required-features"].as_array().map_or(0, Vec::len);
+            let list = if needs == 0 {
+                &mut targets.plain
+            } else {
+                &mut targets.serial
+            };
+            list.push(name.to_owned());
+        }
+    }
+    targets.serial.sort();
+    Ok(targets)
+}
