@@ -1,1 +1,4 @@
-//! Placeholder head.
+//! Sources of facts: what the kernel's hooks and the host's own files and buses tell.
+
+#[cfg(feature = "kernel")]
+pub mod kernel;

@@ -18,8 +18,9 @@ pub const FILLED_EXIT: u32 = 4;
 pub const FILLED_SCORE: u32 = 8;
 
 /// Written by `probes/src/attest.rs`, read by `observe/src/kernel/attest.rs`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
 #[repr(C)]
 pub struct Attestation {
     /// `bpf_get_current_pid_tgid`: thread group in the upper half, thread in the lower.

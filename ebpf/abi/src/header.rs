@@ -28,7 +28,11 @@ impl Header {
     /// The header of an event of type `T`.
     pub const fn of<T>(kind: u32) -> Self {
         assert!(size_of::<T>() <= u16::MAX as usize);
-        Self { kind, version: VERSION, size: size_of::<T>() as u16 }
+        Self {
+            kind,
+            version: VERSION,
+            size: size_of::<T>() as u16,
+        }
     }
 }
 

@@ -5,9 +5,7 @@
 //! and that must not take the others down.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use hostmedic_abi::{
-    Attestation, FILLED_CGROUP, FILLED_EXIT, FILLED_SCORE, FILLED_TASK,
-};
+use hostmedic_abi::{Attestation, FILLED_CGROUP, FILLED_EXIT, FILLED_SCORE, FILLED_TASK};
 
 use crate::{
     emit::attest,
@@ -62,14 +60,20 @@ fn attest_score(ctx: BtfTracePointContext) {
     if let Some(task) = attesting(&ctx)
         && let Some(signal) = task.signal()
     {
-        fill(FILLED_SCORE, |record| record.oom_score_adj = signal.oom_score_adj());
+        fill(FILLED_SCORE, |record| {
+            record.oom_score_adj = signal.oom_score_adj()
+        });
     }
 }
 
 /// The task, if it is the daemon's attesting thread.
 #[inline(always)]
 fn attesting(ctx: &BtfTracePointContext) -> Option<Task> {
-    if is_attesting() { Task::argument(ctx) } else { None }
+    if is_attesting() {
+        Task::argument(ctx)
+    } else {
+        None
+    }
 }
 
 #[inline(always)]

@@ -133,5 +133,7 @@ pub fn recall(pid: u32) -> Option<Recent> {
 /// Whether this is the first report that the group ended.
 #[inline(always)]
 pub fn first_end(pid: u32, started_boot_ns: u64) -> bool {
-    ENDED.insert([u64::from(pid), started_boot_ns], 1, NOEXIST).is_ok()
+    ENDED
+        .insert([u64::from(pid), started_boot_ns], 1, NOEXIST)
+        .is_ok()
 }

@@ -215,7 +215,9 @@ pub fn group_dead(ctx: &BtfTracePointContext) -> Option<bool> {
 /// Whether the running thread bears the name of the one that attests.
 #[inline(always)]
 pub fn is_attesting() -> bool {
-    let Ok(name) = bpf_get_current_comm() else { return false };
+    let Ok(name) = bpf_get_current_comm() else {
+        return false;
+    };
     let (low, high) = name.split_at(8);
     let word = |half: &[u8]| half.try_into().map_or(0, u64::from_ne_bytes);
     word(low) == NONCE_LOW.load() && word(high) == NONCE_HIGH.load()

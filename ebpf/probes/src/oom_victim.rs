@@ -17,8 +17,14 @@ use crate::{
 /// commit 72ba14deb40a, which some stable kernels have and others have not.
 #[btf_tracepoint(function = "mark_victim")]
 fn oom_victim(ctx: BtfTracePointContext) {
-    let Some(run) = Run::seen(Hook::OomVictim) else { return };
-    let event = if has_victim_task() { from_task(&ctx) } else { Some(from_tid(ctx.arg(0))) };
+    let Some(run) = Run::seen(Hook::OomVictim) else {
+        return;
+    };
+    let event = if has_victim_task() {
+        from_task(&ctx)
+    } else {
+        Some(from_tid(ctx.arg(0)))
+    };
     match event {
         Some(event) => run.deliver_rare(event),
         None => run.filter(),

@@ -12,8 +12,12 @@ use crate::{
 /// task is its group's only thread by now, so its start is the process's.
 #[btf_tracepoint(function = "sched_process_exec")]
 fn process_exec(ctx: BtfTracePointContext) {
-    let Some(run) = Run::seen(Hook::ProcessExec) else { return };
-    let Some(task) = Task::argument(&ctx) else { return run.filter() };
+    let Some(run) = Run::seen(Hook::ProcessExec) else {
+        return;
+    };
+    let Some(task) = Task::argument(&ctx) else {
+        return run.filter();
+    };
     let event = ProcessExec {
         header: Header::of::<ProcessExec>(KIND_PROCESS_EXEC),
         at_boot_ns: now_boot_ns(),
@@ -24,8 +28,20 @@ fn process_exec(ctx: BtfTracePointContext) {
         comm: task.comm().bytes(),
     };
     if keep_recent() {
-        let ProcessExec { started_boot_ns, cgroup_id, comm, .. } = event;
-        remember(event.pid, Recent { started_boot_ns, cgroup_id, comm });
+        let ProcessExec {
+            started_boot_ns,
+            cgroup_id,
+            comm,
+            ..
+        } = event;
+        remember(
+            event.pid,
+            Recent {
+                started_boot_ns,
+                cgroup_id,
+                comm,
+            },
+        );
     }
     run.deliver_hot(event);
 }

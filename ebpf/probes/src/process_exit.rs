@@ -15,7 +15,9 @@ use crate::{
 /// (before 6.16).
 #[btf_tracepoint(function = "sched_process_exit")]
 fn process_exit(ctx: BtfTracePointContext) {
-    let Some(run) = Run::seen(Hook::ProcessExit) else { return };
+    let Some(run) = Run::seen(Hook::ProcessExit) else {
+        return;
+    };
     match last_thread(&ctx) {
         Some(event) => run.deliver_hot(event),
         None => run.filter(),

@@ -1,0 +1,265 @@
+//! What the tests of the probes share: cgroups made for a moment, and a capture to look at.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use hostmedic_model::loss::{Coverage, HookCounters, HookReport, QueueCounters};
+use hostmedic_observe::kernel::{KernelEvent, Options, Probes};
+use nix::time::{ClockId, clock_gettime};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// More than any test makes.
+const QUEUE_LEN: usize = 1 << 18;
+
+/// A directory in a cgroup tree; removed when dropped.
+pub struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// A new one in the unified tree, wherever that is mounted.
+    pub fn unified(name: &str) -> Self {
+        Self::make(unified_tree().join(format!("hostmedic-test-{}-{name}", std::process::id())))
+    }
+
+    /// A new one below this one.
+    pub fn child(&self, name: &str) -> Self {
+        Self::make(self.0.join(name))
+    }
+
+    fn make(path: PathBuf) -> Self {
+        fs::create_dir(&path).unwrap_or_else(|e| panic!("cannot make cgroup {path:?}: {e}"));
+        Self(path)
+    }
+
+    /// Its id in the unified tree, which is its directory's inode (cgroups(7)).
+    pub fn id(&self) -> u64 {
+        fs::metadata(&self.0).unwrap().ino()
+    }
+
+    /// The file that takes the processes to move here.
+    pub fn procs(&self) -> PathBuf {
+        self.0.join("cgroup.procs")
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // The kernel keeps a directory busy until the last process in it is reaped.
+        for _ in 0..200 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        eprintln!("cannot remove cgroup {:?}", self.0);
+    }
+}
+
+fn unified_tree() -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let of_kind = |line: &str| {
+        let mut fields = line.split(' ').skip(1);
+        let (point, kind) = (fields.next()?, fields.next()?);
+        (kind == "cgroup2").then(|| PathBuf::from(point))
+    };
+    mounts
+        .lines()
+        .find_map(of_kind)
+        .expect("no cgroup2 file system is mounted")
+}
+
+/// Two cgroups of the unified tree whose processes share one memory limit.
+///
+/// On a pure v2 host the limit is the parent's `memory.max`. On a hybrid one the memory
+/// controller lives in a v1 tree, so processes enter a cgroup there as well.
+pub struct Cage {
+    /// The first.
+    pub first: Cgroup,
+    /// The second.
+    pub second: Cgroup,
+    v1: Option<Cgroup>,
+    _parent: Cgroup,
+}
+
+impl Cage {
+    /// Limits the two to `limit_bytes` together.
+    pub fn new(name: &str, limit_bytes: u64) -> Self {
+        let parent = Cgroup::unified(name);
+        let v1_tree = Path::new("/sys/fs/cgroup/memory");
+        let v1 = v1_tree.join("memory.limit_in_bytes").exists().then(|| {
+            let own = format!("hostmedic-test-{}-{name}", std::process::id());
+            let cgroup = Cgroup::make(v1_tree.join(own));
+            fs::write(
+                cgroup.0.join("memory.limit_in_bytes"),
+                limit_bytes.to_string(),
+            )
+            .unwrap();
+            cgroup
+        });
+        if v1.is_none() {
+            fs::write(unified_tree().join("cgroup.subtree_control"), "+memory").unwrap();
+            fs::write(parent.0.join("memory.max"), limit_bytes.to_string()).unwrap();
+        }
+        Self {
+            first: parent.child("first"),
+            second: parent.child("second"),
+            v1,
+            _parent: parent,
+        }
+    }
+
+    /// A child that enters the limit and `place`, one of the two, before it does `verb`.
+    pub fn child(&self, place: &Cgroup, verb: &[&str]) -> Command {
+        let procs: Vec<_> = [Some(place), self.v1.as_ref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        child_in(&procs, verb)
+    }
+}
+
+/// The helper program, which enters `cgroups` before it does `verb`.
+pub fn child_in(cgroups: &[&Cgroup], verb: &[&str]) -> Command {
+    let own = std::env::current_exe().unwrap();
+    let built = own
+        .parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("kernel-child");
+    let mut command = Command::new(built);
+    for cgroup in cgroups {
+        command.arg("enter").arg(cgroup.procs());
+    }
+    command.args(verb);
+    command
+}
+
+/// Attached probes and what came out of them.
+pub struct Capture {
+    probes: Option<Probes>,
+    /// One for each hook.
+    pub reports: Vec<HookReport>,
+    rare: Receiver<KernelEvent>,
+    hot: Receiver<KernelEvent>,
+    senders: Option<(Sender<KernelEvent>, Sender<KernelEvent>)>,
+}
+
+/// The end of a capture.
+pub struct Account {
+    /// Everything handed on, kills first.
+    pub events: Vec<KernelEvent>,
+    /// The last counters.
+    pub counters: Vec<HookCounters>,
+    /// The last counters of the queues.
+    pub queue: QueueCounters,
+}
+
+impl Capture {
+    /// Attaches and starts the readers.
+    pub fn start(options: &Options) -> Self {
+        let mut capture = Self::attach(options, QUEUE_LEN, QUEUE_LEN);
+        capture.read();
+        capture
+    }
+
+    /// Attaches only, with queues of these lengths.
+    pub fn attach(options: &Options, rare_len: usize, hot_len: usize) -> Self {
+        let (probes, reports) = Probes::load(options).unwrap_or_else(|e| panic!("{e}: {e:?}"));
+        let ((rare_in, rare), (hot_in, hot)) = (channel(rare_len), channel(hot_len));
+        let senders = Some((rare_in, hot_in));
+        Self {
+            probes: Some(probes),
+            reports,
+            rare,
+            hot,
+            senders,
+        }
+    }
+
+    /// Starts the readers.
+    pub fn read(&mut self) {
+        let (rare, hot) = self.senders.take().expect("started twice");
+        self.probes.as_mut().unwrap().start(rare, hot).unwrap();
+    }
+
+    /// The probes.
+    pub fn probes(&self) -> &Probes {
+        self.probes.as_ref().unwrap()
+    }
+
+    /// Waits for the next kill.
+    pub fn next_rare(&mut self) -> KernelEvent {
+        self.rare
+            .blocking_recv()
+            .expect("the reader of kills has ended")
+    }
+
+    /// Coverage of `hook`.
+    pub fn coverage(&self, hook: &str) -> Coverage {
+        self.reports
+            .iter()
+            .find(|report| report.hook == hook)
+            .unwrap()
+            .coverage
+    }
+
+    /// Detaches and takes everything.
+    pub fn stop(mut self) -> Account {
+        let (counters, queue) = self.probes.take().unwrap().stop().unwrap();
+        drop(self.senders.take());
+        let mut events = Vec::new();
+        for lane in [&mut self.rare, &mut self.hot] {
+            while let Some(event) = lane.blocking_recv() {
+                events.push(event);
+            }
+        }
+        Account {
+            events,
+            counters,
+            queue,
+        }
+    }
+}
+
+impl Account {
+    /// Counters of `hook`.
+    pub fn of(&self, hook: &str) -> &HookCounters {
+        self.counters
+            .iter()
+            .find(|counters| counters.hook == hook)
+            .unwrap()
+    }
+
+    /// Asserts that every event seen is delivered, lost or filtered, and every record read.
+    pub fn assert_adds_up(&self) {
+        for of in &self.counters {
+            assert_eq!(of.seen, of.delivered + of.ring_full + of.filtered, "{of:?}");
+            assert_eq!(of.missed, 0, "{of:?}");
+        }
+        let delivered: u64 = self.counters.iter().map(|of| of.delivered).sum();
+        assert_eq!(self.queue.read, delivered, "{:?}", self.counters);
+        assert_eq!(self.queue.undecodable, 0);
+        let handed_on = u64::try_from(self.events.len()).unwrap();
+        assert_eq!(self.queue.read, handed_on + self.queue.queue_full);
+    }
+}
+
+/// `CLOCK_BOOTTIME` now.
+pub fn boot_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).unwrap();
+    u64::try_from(now.tv_sec()).unwrap() * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap()
+}
+
+/// Major and minor number of the running kernel.
+pub fn kernel_version() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|n| n.parse().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}

@@ -1,0 +1,101 @@
+//! A wrong structure offset is found out before any hook is trusted, and costs only the hooks
+//! that need it.
+//!
+//! Needs root and the built probes: `cargo test -p hostmedic-tests --features kernel`.
+
+use hostmedic_model::loss::Coverage::{self, Absent, Captured, Degraded};
+use hostmedic_observe::kernel::Options;
+use hostmedic_tests::kernel::{Capture, child_in, kernel_version};
+
+/// Coverage of oom_victim, process_exec and process_exit with these wrong offsets; each reason
+/// must hold `word`.
+fn check(wrong: &[(&str, u32)], expected: [Coverage; 3], word: &str) {
+    let overrides = wrong
+        .iter()
+        .map(|(global, offset)| ((*global).to_owned(), *offset));
+    let options = Options {
+        offset_overrides: overrides.collect(),
+        ..Options::default()
+    };
+    let capture = Capture::attach(&options, 1, 1);
+    let found: Vec<_> = capture
+        .reports
+        .iter()
+        .map(|report| report.coverage)
+        .collect();
+    assert_eq!(found, expected, "{:?}", capture.reports);
+    for report in &capture.reports {
+        eprintln!(
+            "{wrong:?} {}: {:?} {}",
+            report.hook, report.coverage, report.reason
+        );
+        if report.coverage != Captured {
+            assert!(report.reason.contains(word), "{report:?}");
+        }
+    }
+    drop(capture);
+}
+
+/// What this kernel gives at best: the task form of mark_victim is everywhere since 6.9.
+fn best() -> Coverage {
+    if kernel_version() >= (6, 9) {
+        Captured
+    } else {
+        Capture::attach(&Options::default(), 1, 1).coverage("oom_victim")
+    }
+}
+
+#[test]
+fn right_offsets_pass() {
+    check(&[], [best(), Captured, Captured], "thread id");
+}
+
+#[test]
+fn wrong_process_id_disables_every_hook() {
+    check(&[("OFF_TASK_TGID", 0)], [Absent; 3], "tgid");
+}
+
+/// The verifier refuses this one, since it is not even a number of that size.
+#[test]
+fn wrong_cgroup_disables_every_hook() {
+    check(&[("OFF_KN_ID", 0)], [Absent; 3], "attest");
+    check(&[("OFF_CSS_SET_DFL", 0)], [Absent; 3], "attest");
+}
+
+#[test]
+fn wrong_exit_code_disables_only_exit() {
+    check(
+        &[("OFF_SIGNAL_EXIT_CODE", 0)],
+        [best(), Captured, Absent],
+        "group_exit_code",
+    );
+}
+
+#[test]
+fn wrong_score_leaves_only_the_score_out() {
+    check(
+        &[("OFF_SIGNAL_SCORE", 0)],
+        [Degraded, Captured, Captured],
+        "oom_score_adj",
+    );
+}
+
+/// Goal: attestation does not take a namespaced id for the kernel's.
+/// Method: load in a PID namespace with a /proc of its own, where this process is number 1.
+#[test]
+fn attestation_passes_in_a_pid_namespace() {
+    let child = child_in(&[], &["attest"]);
+    let output = std::process::Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc"])
+        .arg(child.get_program())
+        .args(child.get_args())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(text.lines().count(), 3, "{text}");
+}
