@@ -417,17 +417,19 @@ impl State {
 
     pub(crate) fn captured(&mut self, captured: Captured, effects: &mut Vec<Effect>) {
         let id = captured.incident.clone();
-        let Some(Stage::Capturing { run, .. }) = self.cases.get(&id).map(|case| case.stage.clone())
+        let Some(Stage::Capturing { run, since }) =
+            self.cases.get(&id).map(|case| case.stage.clone())
         else {
             return;
         };
         if run.intent.id != captured.intent {
             return;
         }
-        // An operator may have said stop while evidence was captured.
-        let stop = self
-            .paused
-            .clone()
+        // An operator may have said stop while evidence was captured, or the host have slept.
+        let late = (self.now.since(since) > CAPTURE_MAX)
+            .then(|| "the decision is too old by now".to_owned());
+        let stop = late
+            .or_else(|| self.paused.clone())
             .or_else(|| self.inhibited(&run.intent.unit));
         effects.push(Effect::Record(Body::Captured(captured)));
         let now = self.now;

@@ -1,7 +1,7 @@
 //! Rebuilds what must survive a restart from the audit chain: attempts, incidents, inhibits, the
 //! pause, and intents whose outcome nobody knows.
 
-use std::collections::BTreeMap;
+use std::{borrow::Borrow, collections::BTreeMap};
 
 use hostmedic_model::{
     command::Command,
@@ -28,12 +28,12 @@ struct Open {
 
 impl State {
     /// Takes the chain's records in, oldest first. Thirty days of them are enough.
-    pub fn recall<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>, now: At) {
+    pub fn recall(&mut self, records: impl IntoIterator<Item = impl Borrow<Record>>, now: At) {
         self.now = now;
         self.started = now;
         let mut open = Open::default();
         for record in records {
-            self.recall_one(record, &mut open);
+            self.recall_one(record.borrow(), &mut open);
         }
         let now = self.now;
         self.inhibits.retain(|inhibit| is_in_force(inhibit, now));

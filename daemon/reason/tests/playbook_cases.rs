@@ -218,7 +218,7 @@ fn run(case: &Case, playbooks: Vec<Playbook>) -> Option<Decision> {
         ..Policy::default()
     };
     let mut state = State::new("host".into(), BootId("boot".into()), policy, playbooks);
-    state.recall([], START);
+    state.recall(std::iter::empty::<hostmedic_model::record::Record>(), START);
     let before = case.already.clone().unwrap_or(StateLine {
         active: ActiveState::Active,
         sub: "running".into(),

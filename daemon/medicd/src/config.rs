@@ -1,0 +1,177 @@
+//! TOML to a checked [`Config`]. A key that nobody knows is an error: a guard with a typo in its
+//! name would be a guard that is off.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use hostmedic_model::time::Span;
+use hostmedic_observe::bus::calendar::CalendarConfig;
+use hostmedic_reason::policy::Policy;
+use serde::Deserialize;
+
+/// Everything medicd can be told.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Ledger, key and pause flag.
+    #[serde(default = "state_dir")]
+    pub(crate) state_dir: PathBuf,
+    /// Local API.
+    #[serde(default = "socket")]
+    pub(crate) socket: PathBuf,
+    /// Playbooks, one file each.
+    #[serde(default = "playbooks_dir")]
+    pub(crate) playbooks_dir: PathBuf,
+    /// How often numbers are taken; 1 s to 5 min.
+    #[serde(default = "sample_every")]
+    pub(crate) sample_every: Span,
+    /// D-Bus address of the systemd to watch; the system's own without it.
+    pub(crate) bus_address: Option<String>,
+    /// Where that systemd's cgroup tree begins, as seen from here; empty for the host's own.
+    #[serde(default)]
+    pub(crate) cgroup_below: String,
+    /// Journal to read instead of the host's own.
+    pub(crate) journal_dir: Option<PathBuf>,
+    /// Whether to load the kernel probes. Off only where another kernel's events would come.
+    #[serde(default = "yes")]
+    pub(crate) probes: bool,
+    #[serde(default)]
+    pub(crate) access: Access,
+    #[serde(default)]
+    pub(crate) policy: Policy,
+    #[serde(default)]
+    pub(crate) calendar: CalendarConfig,
+    pub(crate) collector: Option<Collector>,
+}
+
+/// `[access]`: who may use the socket.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Access {
+    /// May look.
+    pub(crate) reader_group: String,
+    /// May look and decide.
+    pub(crate) operator_group: String,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            reader_group: "hostmedic-read".into(),
+            operator_group: "hostmedic-operator".into(),
+        }
+    }
+}
+
+/// `[collector]`: where records are copied to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Collector {
+    /// What `medic-collector enrol` made for this host.
+    pub(crate) bundle: PathBuf,
+}
+
+fn state_dir() -> PathBuf {
+    "/var/lib/hostmedic".into()
+}
+
+fn socket() -> PathBuf {
+    "/run/hostmedic/medicd.sock".into()
+}
+
+fn playbooks_dir() -> PathBuf {
+    "/usr/share/hostmedic/playbooks".into()
+}
+
+fn sample_every() -> Span {
+    Span::secs(30)
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Why the configuration or a playbook cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path}: {reason}")]
+    Wrong { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Playbook(#[from] hostmedic_reason::playbook::PlaybookError),
+}
+
+impl Config {
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text).map_err(|reason| ConfigError::Wrong {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // toml's own text shows line, column and the line itself.
+        let mut config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.policy.check()?;
+        if config.sample_every < Span::secs(1) || config.sample_every > Span::minutes(5) {
+            return Err(format!(
+                "sample_every is {}; it must lie within 1s and 5m",
+                config.sample_every
+            ));
+        }
+        config.policy.backup_programs = config.calendar.backup_programs.clone();
+        config.policy.package_programs = config.calendar.package_programs.clone();
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn the_shipped_configuration_is_read() {
+        let config = Config::parse(include_str!("../../../systemd/medicd.toml")).unwrap();
+        assert_eq!(
+            config.policy.phase,
+            hostmedic_model::playbook::Phase::Observe
+        );
+    }
+
+    #[test]
+    fn an_empty_configuration_only_observes() {
+        let config = Config::parse("").unwrap();
+        assert_eq!(
+            config.policy.phase,
+            hostmedic_model::playbook::Phase::Observe
+        );
+        assert!(!config.policy.backup_programs.is_empty());
+    }
+
+    #[test]
+    fn a_typo_has_its_place() {
+        let error = Config::parse("[policy]\nphaze = \"observe\"\n").unwrap_err();
+        assert!(
+            error.contains("phaze") && error.contains("line 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn limits_cannot_be_loosened_by_configuration() {
+        let error = Config::parse("[policy]\nper_unit_per_hour = 5\n").unwrap_err();
+        assert!(error.contains("per_unit_per_hour is 5"), "{error}");
+    }
+}

@@ -1,0 +1,553 @@
+//! The loop's impure half: wakes are brought to `reason`, and what it wants is carried out, in
+//! order. Records first: nothing that follows one starts before the disk has it.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use hostmedic_model::{
+    decision::PlaybookRef,
+    intent::Intent,
+    playbook::Playbook,
+    record::{Body, Record, Started},
+    signal::Signal,
+    time::At,
+    view::ReplicationStatus,
+    wake::{Effect, Inspection, Wake},
+};
+use hostmedic_observe::{
+    bus::{self, calendar::CalendarConfig},
+    host::clock,
+    subject::Subjects,
+};
+use hostmedic_reason::pipeline::State;
+use hostmedic_respond::{capture::Capture, crash::crash_point, systemd};
+use hostmedic_retain::{keys::HostKey, ledger::Ledger, replicate};
+use hostmedic_serve as serve;
+use sd_notify::NotifyState;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{broadcast, mpsc, oneshot, watch},
+    time::MissedTickBehavior,
+};
+
+use crate::{
+    answers::{Api, Question},
+    config::Config,
+    sources,
+    vitals::Vitals,
+};
+
+/// Records of one append.
+const APPEND_MAX: usize = 128;
+/// Signals that may wait for the loop.
+const SIGNALS_MAX: usize = 4096;
+/// Answers of adapters that may wait; each incident has at most one out.
+const ANSWERS_MAX: usize = 256;
+/// Questions of the local API that may wait.
+const QUESTIONS_MAX: usize = 64;
+/// Records that a slow reader of `medic watch` may be behind.
+const WATCHED_MAX: usize = 256;
+/// Signals taken in before others get their turn.
+const BATCH_MAX: usize = 256;
+/// Time passes for `reason` at least this often.
+const TICK: Duration = Duration::from_millis(500);
+/// Coverage rows go into the chain this often.
+const COVERAGE_EVERY: Duration = Duration::from_secs(15 * 60);
+/// The hooks are timed this often, for a second.
+const TIMING_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How far back the chain is read at the start: what limits and recurrence look at.
+const RECALL_MS: i64 = 31 * 24 * 3_600_000;
+/// Written by `medic pause` where no daemon answers; read at the start and at every tick.
+const PAUSE_FLAG: &str = "paused";
+
+/// Everything that carries effects out.
+struct Driver {
+    config: Config,
+    state: State,
+    ledger: Arc<Ledger>,
+    records: broadcast::Sender<Arc<Record>>,
+    answers: mpsc::Sender<Wake>,
+    bus: Bus,
+    capture: Capture,
+    vitals: Arc<Vitals>,
+    replication: watch::Receiver<ReplicationStatus>,
+    /// Operators who wait for an answer.
+    asked: HashMap<u64, oneshot::Sender<Result<String, String>>>,
+    asked_next: u64,
+    started_at: At,
+    hostname: String,
+    failing: bool,
+    pause_flag: PathBuf,
+}
+
+/// Runs until a signal says stop. Ready is told to systemd once everything is open.
+pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let boot = clock::boot_id().context("cannot read /proc/sys/kernel/random/boot_id")?;
+    std::fs::create_dir_all(&config.state_dir)
+        .with_context(|| format!("cannot create {}", config.state_dir.display()))?;
+    let key = HostKey::load_or_create(&config.state_dir.join("host-key.pem"))?;
+    let ledger = Arc::new(Ledger::open(
+        &config.state_dir.join("ledger"),
+        key.clone(),
+        boot.clone(),
+    )?);
+    let started_at = clock::now();
+    let mut state = State::new(
+        ledger.store().host(),
+        boot,
+        config.policy.clone(),
+        playbooks,
+    );
+    let mut unreadable = None;
+    let past = ledger.store().since(started_at.wall_ms.saturating_sub(RECALL_MS))?;
+    state.recall(past.map_while(|record| record.map_err(|error| unreadable = Some(error)).ok()), started_at);
+    if let Some(error) = unreadable {
+        // Limits that cannot be rebuilt are limits that do not hold.
+        return Err(error).context("cannot rebuild limits and incidents from the audit ledger");
+    }
+
+    let vitals = Arc::new(Vitals::new());
+    let subjects = Subjects::below(&config.cgroup_below);
+    let (signals_in, mut signals) = mpsc::channel(SIGNALS_MAX);
+    let (probes, reports) = sources::start_probes(&config, &subjects, &signals_in, &vitals);
+    vitals.adopt(probes, reports);
+    let _bus_status = sources::start_unit_watch(&config, &subjects, &signals_in);
+    let mut samples = sources::start_sampler(&config, &subjects, &vitals);
+    let (answers_in, mut answers) = mpsc::channel(ANSWERS_MAX);
+    let (questions_in, mut questions) = mpsc::channel(QUESTIONS_MAX);
+    let (records, _) = broadcast::channel(WATCHED_MAX);
+    let hostname = nix::unistd::gethostname().map_or_else(
+        |_| "unknown".into(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    let (replication, mut refusals) = start_replication(&config, &ledger, &key, &hostname)?;
+
+    let mut driver = Driver {
+        pause_flag: config.state_dir.join(PAUSE_FLAG),
+        capture: Capture {
+            subjects,
+            journal_dir: config.journal_dir.clone(),
+        },
+        bus: Bus::new(config.bus_address.clone(), config.calendar.clone()),
+        state,
+        ledger: Arc::clone(&ledger),
+        records: records.clone(),
+        answers: answers_in,
+        vitals: Arc::clone(&vitals),
+        replication,
+        asked: HashMap::new(),
+        asked_next: 1,
+        started_at,
+        hostname,
+        failing: false,
+        config,
+    };
+    driver.begin().await;
+
+    let (stop_serving, stopped) = oneshot::channel::<()>();
+    let socket = serve::BoundSocket::bind(&serve::SocketOptions {
+        // Everybody may connect; peer credentials decide at each request.
+        mode: 0o666,
+        ..serve::SocketOptions::at(&driver.config.socket)
+    })?;
+    let limits = serve::Limits::default();
+    let access = serve::Access {
+        reader_group: driver.config.access.reader_group.clone(),
+        operator_group: driver.config.access.operator_group.clone(),
+    };
+    let api = Arc::new(Api::new(questions_in, ledger.store(), records));
+    let router = serve::router(api, access, limits.request_max);
+    let serving = tokio::spawn(serve::serve(socket, router, limits, async {
+        // Either way the daemon is stopping.
+        _ = stopped.await;
+    }));
+
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut coverage =
+        tokio::time::interval_at(tokio::time::Instant::now() + COVERAGE_EVERY, COVERAGE_EVERY);
+    let mut timing = tokio::time::interval(TIMING_EVERY);
+    notify(&[NotifyState::Ready]);
+    tracing::info!(host = %driver.ledger.store().host(), phase = ?driver.config.policy.phase, "Started.");
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    let reason = loop {
+        tokio::select! {
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            count = signals.recv_many(&mut batch, BATCH_MAX) => {
+                if count == 0 {
+                    break "every source ended";
+                }
+                for signal in batch.drain(..) {
+                    driver.take(signal).await;
+                }
+            }
+            Some(wake) = answers.recv() => driver.apply(wake).await,
+            Some(set) = samples.recv() => {
+                let row = driver.vitals.read();
+                driver.apply(Wake::Counters { hooks: row.hooks, queues: row.queues }).await;
+                driver.apply(Wake::Samples(set)).await;
+            }
+            Some(question) = questions.recv() => driver.answer(question).await,
+            Some(reason) = refusals.recv() => {
+                driver.carry_out(vec![Effect::Record(Body::ReplicationRefused { reason })]).await;
+            }
+            _ = tick.tick() => {
+                driver.look_for_pause_flag();
+                driver.apply(Wake::Tick).await;
+                notify(&[NotifyState::Watchdog]);
+            }
+            _ = coverage.tick() => {
+                let row = driver.vitals.read();
+                driver.carry_out(vec![Effect::Record(Body::Coverage(row))]).await;
+            }
+            _ = timing.tick() => {
+                let vitals = Arc::clone(&driver.vitals);
+                tokio::spawn(async move { vitals.time_hooks().await });
+            }
+        }
+    };
+    notify(&[NotifyState::Stopping]);
+    _ = stop_serving.send(());
+    // Its own bound holds; what hangs beyond it is cut off with the runtime.
+    _ = serving.await;
+    driver.end(reason).await;
+    Ok(())
+}
+
+/// Tells systemd; outside systemd there is nobody to tell.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "Cannot tell systemd.");
+    }
+}
+
+/// Begins to copy the chain to the collector, if there is one.
+fn start_replication(
+    config: &Config,
+    ledger: &Arc<Ledger>,
+    key: &HostKey,
+    hostname: &str,
+) -> anyhow::Result<(watch::Receiver<ReplicationStatus>, mpsc::Receiver<String>)> {
+    let (refusals_in, refusals) = mpsc::channel(8);
+    let Some(collector) = &config.collector else {
+        let (_, status) = watch::channel(ReplicationStatus::default());
+        return Ok((status, refusals));
+    };
+    let status = replicate::spawn(
+        &collector.bundle,
+        Arc::clone(ledger),
+        key,
+        hostname,
+        refusals_in,
+    )
+    .with_context(|| {
+        format!(
+            "cannot use the collector's bundle {}",
+            collector.bundle.display()
+        )
+    })?;
+    Ok((status, refusals))
+}
+
+impl Driver {
+    /// First records: what is watched, and what of the last run is unknown.
+    async fn begin(&mut self) {
+        let reference = |playbook: &Playbook| PlaybookRef {
+            name: playbook.name.clone(),
+            version: playbook.version,
+            sha256: playbook.sha256.clone(),
+        };
+        let kernel = nix::sys::utsname::uname().map_or_else(
+            |_| String::new(),
+            |name| name.release().to_string_lossy().into_owned(),
+        );
+        let started = Started {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel,
+            hostname: self.hostname.clone(),
+            hooks: self.vitals.reports(),
+            playbooks: self.state.playbooks().iter().map(reference).collect(),
+            phase: self.state.policy().phase,
+        };
+        let mut effects = vec![Effect::Record(Body::Started(started))];
+        self.look_for_pause_flag();
+        effects.extend(self.state.begin());
+        self.carry_out(effects).await;
+    }
+
+    /// Last record, after the last event.
+    async fn end(&mut self, reason: &str) {
+        let mut effects = Vec::new();
+        if let Some(row) = self.vitals.stop() {
+            effects.push(Effect::Record(Body::Coverage(row)));
+        }
+        effects.push(Effect::Record(Body::Stopped {
+            reason: reason.to_owned(),
+        }));
+        self.carry_out(effects).await;
+        tracing::info!(reason, "Stopped.");
+    }
+
+    async fn take(&mut self, signal: Signal) {
+        tracing::debug!(subject = %signal.subject, fact = ?signal.fact.kind(), "Took a signal in.");
+        self.apply(Wake::Signal(signal)).await;
+    }
+
+    async fn apply(&mut self, wake: Wake) {
+        let effects = self.state.apply(clock::now(), wake);
+        self.carry_out(effects).await;
+    }
+
+    /// Carries effects out in order. Neighbouring records become one durable append.
+    async fn carry_out(&mut self, effects: Vec<Effect>) {
+        let mut effects = effects.into_iter().peekable();
+        while let Some(effect) = effects.next() {
+            match effect {
+                Effect::Record(body) => {
+                    let mut bodies = vec![body];
+                    while bodies.len() < APPEND_MAX && let Some(Effect::Record(body)) =
+                        effects.next_if(|next| matches!(next, Effect::Record(_)))
+                    {
+                        bodies.push(body);
+                    }
+                    if let Err(reason) = self.append(bodies.clone()).await {
+                        // No audit, no action: the rest of the batch rested on these records.
+                        tracing::error!(%reason, "Cannot write audit records; nothing will be done to this host.");
+                        self.failing = true;
+                        for effect in effects {
+                            match effect {
+                                Effect::Record(body) => bodies.push(body),
+                                Effect::Reply { request, .. } => {
+                                    self.reply(request, Err(format!("not carried out: {reason}")))
+                                }
+                                Effect::Inspect { .. }
+                                | Effect::Capture { .. }
+                                | Effect::Act(_) => {}
+                            }
+                        }
+                        // Taking a failure in has no effects of its own.
+                        self.state
+                            .apply(clock::now(), Wake::RecordFailed { bodies, reason });
+                        return;
+                    }
+                }
+                Effect::Inspect {
+                    incident,
+                    unit,
+                    also,
+                } => {
+                    let (bus, answers) = (self.bus.clone(), self.answers.clone());
+                    tokio::spawn(async move {
+                        let inspection = bus.inspect(&unit, &also).await;
+                        _ = answers
+                            .send(Wake::Inspected {
+                                incident,
+                                inspection,
+                            })
+                            .await;
+                    });
+                }
+                Effect::Capture {
+                    incident,
+                    intent,
+                    unit,
+                } => {
+                    let (capture, answers) = (self.capture.clone(), self.answers.clone());
+                    tokio::spawn(async move {
+                        let captured = capture.capture(incident, intent, &unit).await;
+                        crash_point("evidence-captured");
+                        _ = answers.send(Wake::Captured(captured)).await;
+                    });
+                }
+                Effect::Act(intent) => {
+                    let (bus, answers) = (self.bus.clone(), self.answers.clone());
+                    tokio::spawn(async move {
+                        let end = bus.act(&intent).await;
+                        _ = answers.send(Wake::StepEnded(end)).await;
+                    });
+                }
+                Effect::Reply { request, answer } => self.reply(request, answer),
+            }
+        }
+    }
+
+    /// Makes records durable and tells those who watch. Off the async threads: a disk may hang.
+    async fn append(&mut self, bodies: Vec<Body>) -> Result<(), String> {
+        let has = |kind: fn(&Body) -> bool| bodies.iter().any(kind);
+        let (intent, captured, ended, outcome) = (
+            has(|body| matches!(body, Body::Intent(_))),
+            has(|body| matches!(body, Body::Captured(_))),
+            has(|body| matches!(body, Body::StepEnded(_))),
+            has(|body| matches!(body, Body::Outcome(_))),
+        );
+        if outcome {
+            crash_point("outcome-known");
+        }
+        let ledger = Arc::clone(&self.ledger);
+        let at = clock::now();
+        let written = tokio::task::spawn_blocking(move || ledger.append(bodies, at)).await;
+        let records = match written {
+            Ok(Ok(records)) => records,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(error) => return Err(format!("writing to the ledger broke: {error}")),
+        };
+        for (durable, point) in [
+            (intent, "intent-durable"),
+            (captured, "evidence-durable"),
+            (ended, "step-ended-durable"),
+            (outcome, "outcome-durable"),
+        ] {
+            if durable {
+                crash_point(point);
+            }
+        }
+        for record in records {
+            tracing::debug!(seq = record.seq, "Wrote a record.");
+            // Nobody has to watch.
+            _ = self.records.send(Arc::new(record));
+        }
+        if std::mem::take(&mut self.failing) {
+            tracing::info!("Audit records can be written again.");
+            self.state.apply(clock::now(), Wake::RecordsWritten);
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, request: u64, answer: Result<String, String>) {
+        if let Some(asked) = self.asked.remove(&request) {
+            // The asker may have given up.
+            _ = asked.send(answer);
+        }
+    }
+
+    async fn answer(&mut self, question: Question) {
+        match question {
+            Question::Status(reply) => _ = reply.send(self.status()),
+            Question::Incidents { all, reply } => _ = reply.send(self.state.incidents(all)),
+            Question::Incident { id, reply } => {
+                let incident = self.state.incident(&id).cloned();
+                let proposal = self
+                    .state
+                    .proposals()
+                    .into_iter()
+                    .find(|proposal| proposal.incident == id);
+                _ = reply.send((incident, proposal));
+            }
+            Question::Playbooks(reply) => _ = reply.send(self.state.playbooks().to_vec()),
+            Question::Command { by, command, reply } => {
+                let request = self.asked_next;
+                self.asked_next += 1;
+                self.asked.insert(request, reply);
+                self.apply(Wake::Command {
+                    request,
+                    by,
+                    command,
+                })
+                .await;
+            }
+        }
+    }
+
+    fn look_for_pause_flag(&mut self) {
+        if self.state.paused().is_none()
+            && let Ok(reason) = std::fs::read_to_string(&self.pause_flag)
+        {
+            tracing::warn!(flag = %self.pause_flag.display(), "Paused by the flag file.");
+            self.state.pause(reason.trim().to_owned());
+        }
+    }
+}
+
+mod status;
+
+/// The systemd that is looked at and acted through. Connects when needed and again after a loss.
+#[derive(Clone)]
+struct Bus {
+    address: Option<String>,
+    calendar: Arc<CalendarConfig>,
+    connection: Arc<tokio::sync::Mutex<Option<zbus::Connection>>>,
+}
+
+impl Bus {
+    fn new(address: Option<String>, calendar: CalendarConfig) -> Self {
+        Self {
+            address,
+            calendar: Arc::new(calendar),
+            connection: Arc::default(),
+        }
+    }
+
+    async fn connection(&self) -> Result<zbus::Connection, String> {
+        let mut connection = self.connection.lock().await;
+        if let Some(alive) = connection
+            .as_ref()
+            .filter(|connection| !connection.is_closed())
+        {
+            return Ok(alive.clone());
+        }
+        let new = bus::connect(self.address.as_deref())
+            .await
+            .map_err(|error| error.to_string())?;
+        *connection = Some(new.clone());
+        Ok(new)
+    }
+
+    /// A connection that did not answer is not used again.
+    async fn drop_connection(&self) {
+        *self.connection.lock().await = None;
+    }
+
+    async fn inspect(
+        &self,
+        unit: &hostmedic_model::subject::UnitName,
+        also: &[hostmedic_model::subject::UnitName],
+    ) -> Inspection {
+        let connection = match self.connection().await {
+            Ok(connection) => connection,
+            Err(reason) => {
+                let calendar = hostmedic_model::calendar::CalendarReading::Unreadable {
+                    at: clock::now(),
+                    reason: reason.clone(),
+                };
+                return Inspection {
+                    unit: Err(reason),
+                    calendar,
+                    also_down: Vec::new(),
+                };
+            }
+        };
+        let (unit, calendar, down) = tokio::join!(
+            bus::inspect::inspect(&connection, unit),
+            bus::calendar::read(&connection, &self.calendar),
+            bus::inspect::down(&connection, also),
+        );
+        let also_down = down.unwrap_or_else(|error| {
+            // Unknown is not up.
+            tracing::warn!(%error, "Cannot tell whether dependents are up; taking them as down.");
+            also.to_vec()
+        });
+        if unit.is_err() {
+            self.drop_connection().await;
+        }
+        Inspection {
+            unit: unit.map_err(|error| error.to_string()),
+            calendar,
+            also_down,
+        }
+    }
+
+    async fn act(&self, intent: &Intent) -> hostmedic_model::outcome::StepEnd {
+        match self.connection().await {
+            Ok(connection) => systemd::act(&connection, intent).await,
+            Err(reason) => hostmedic_model::outcome::StepEnd {
+                at: clock::now(),
+                intent: intent.id.clone(),
+                result: hostmedic_model::outcome::StepResult::Refused { reason },
+                after: None,
+            },
+        }
+    }
+}
