@@ -1,0 +1,714 @@
+//! The night: a web server killed for memory and brought back, a database left alone because its
+//! backup runs, and a filling disk that waits for a person.
+
+use std::collections::BTreeMap;
+
+use hostmedic_model::{
+    anomaly::{Anomaly, Severity},
+    calendar::{Activity, Calendar, CalendarReading, Due, Inhibitor, Purpose},
+    command::{Inhibit, Operator, Proposal},
+    decision::{Decision, GuardVerdict, PlaybookRef, Stance, Verdict},
+    incident::{Evidence, Incident, IncidentId, IncidentStatus},
+    intent::{Intent, IntentId},
+    loss::{Coverage, HookCounters, HookReport, QueueCounters},
+    outcome::{CheckResult, Outcome, StepEnd, StepResult, Verification},
+    playbook::{
+        Check, Condition, Limits, Phase, Playbook, Remedy, StepTemplate, Target, Verb, VerifyPlan,
+    },
+    record::{Body, Captured, CoverageRow, RECORD_VERSION, Record, Started},
+    sample::{Measure, Sample, Series},
+    signal::{Fact, OomKill, Signal, SignalKind},
+    subject::{Subject, UnitName},
+    time::{At, BootId, Span},
+    unit::{ActiveState, UnitSnapshot, UnitState},
+    view::{AuditStatus, Baselines, Cost, Hold, HookCost, ReplicationStatus, Status},
+};
+
+/// The kernel kills the web server: 2026-08-14 02:17:03.412 UTC.
+pub const T0: At = At {
+    boot_ns: 266_400_000_000_000,
+    wall_ms: 1_786_673_823_412,
+};
+
+/// The host's id.
+pub const HOST: &str = "3f1c5a9be2d04c778f0a6b1d92e4c3a5";
+
+/// The incident that was resolved.
+pub const RESOLVED: &str = "inc_20260814_021703_9f2c41d0";
+
+/// The incident that is held.
+pub const HELD: &str = "inc_20260814_023011_51be07aa";
+
+/// The incident that waits for an operator.
+pub const WAITING: &str = "inc_20260814_024500_c0ffee11";
+
+const BINDING: &str = "7b1d0c5f3e9a48264d1f60b7a2c85e9301f4d6ab7c8e92035a6b4d1f7e0c9b82";
+
+/// The moment `ms` milliseconds after [`T0`].
+pub fn at(ms: u64) -> At {
+    T0.plus(std::time::Duration::from_millis(ms))
+}
+
+fn unit(name: &str) -> UnitName {
+    UnitName::new(name).unwrap_or_else(|error| panic!("the story is wrong: {error}"))
+}
+
+fn id(text: &str) -> IncidentId {
+    IncidentId(text.to_owned())
+}
+
+fn playbook_ref(name: &str) -> PlaybookRef {
+    PlaybookRef {
+        name: name.to_owned(),
+        version: 1,
+        sha256: "5e1f".repeat(16),
+    }
+}
+
+fn operator() -> Operator {
+    Operator {
+        uid: 1000,
+        name: "ada".to_owned(),
+    }
+}
+
+fn state(active: ActiveState, sub: &str, result: &str, invocation: &str) -> UnitState {
+    UnitState {
+        active,
+        sub: sub.to_owned(),
+        result: result.to_owned(),
+        invocation_id: Some(invocation.repeat(4)),
+        n_restarts: 0,
+    }
+}
+
+fn snapshot(name: &str, at: At, state: UnitState, main_pid: u32) -> UnitSnapshot {
+    UnitSnapshot {
+        at,
+        unit: unit(name),
+        load_state: "loaded".to_owned(),
+        state,
+        slice: Some(unit("system.slice")),
+        restart_policy: "no".to_owned(),
+        start_limit_burst: 5,
+        start_limit_interval: Span::secs(10),
+        pending_job: None,
+        refuse_manual_start: false,
+        refuse_manual_stop: false,
+        stop_closure: vec![unit("web-metrics.service")],
+        control_group: format!("/system.slice/{name}"),
+        memory_current_bytes: (main_pid != 0).then_some(48_234_496),
+        main_pid,
+        exec_main_code: if main_pid == 0 { 2 } else { 0 },
+        exec_main_status: if main_pid == 0 { 9 } else { 0 },
+    }
+}
+
+fn oom_kill(name: &str, at: At, pid: u32, comm: &str) -> Evidence {
+    Evidence::Signal(Signal {
+        at,
+        subject: Subject::Unit(unit(name)),
+        fact: Fact::OomKill(OomKill {
+            pid,
+            comm: comm.to_owned(),
+            started_boot_ns: T0.boot_ns - 5_000_000_000,
+            cgroup_id: 7411,
+            oom_score_adj: Some(0),
+        }),
+    })
+}
+
+fn failed(name: &str, at: At, invocation: &str) -> Evidence {
+    Evidence::Signal(Signal {
+        at,
+        subject: Subject::Unit(unit(name)),
+        fact: Fact::UnitState(state(ActiveState::Failed, "failed", "oom-kill", invocation)),
+    })
+}
+
+/// A backup runs, another timer is due, and somebody holds a lock.
+pub fn calendar(at: At) -> Calendar {
+    Calendar {
+        at,
+        running: vec![Activity {
+            name: "db-backup.service".to_owned(),
+            began_by: "db-backup.timer".to_owned(),
+            purpose: Purpose::Backup,
+            pid: Some(5120),
+            related: vec![unit("db.service")],
+        }],
+        due: vec![Due {
+            timer: unit("logrotate.timer"),
+            unit: unit("logrotate.service"),
+            at_wall_ms: at.wall_ms + 1_500_000,
+            purpose: Purpose::Other,
+            related: Vec::new(),
+        }],
+        inhibitors: vec![Inhibitor {
+            what: "shutdown".to_owned(),
+            who: "apt".to_owned(),
+            why: "installing packages".to_owned(),
+            mode: "block".to_owned(),
+        }],
+    }
+}
+
+fn guards(calendar: (Stance, &str)) -> Vec<GuardVerdict> {
+    [
+        (
+            "protected_unit",
+            Stance::Pass,
+            "not on the list of protected units",
+        ),
+        ("calendar", calendar.0, calendar.1),
+        ("cooldown", Stance::Pass, "no attempt within 5m"),
+        ("unit_rate", Stance::Pass, "0 of 1 attempts within 1h"),
+        ("start_limit", Stance::Pass, "1 of 5 starts within 10s"),
+        ("phase", Stance::Pass, "host and playbook are autonomous"),
+    ]
+    .into_iter()
+    .map(|(guard, stance, reason)| GuardVerdict {
+        guard: guard.to_owned(),
+        stance,
+        reason: reason.to_owned(),
+    })
+    .collect()
+}
+
+fn resolved_incident() -> Incident {
+    Incident {
+        id: id(RESOLVED),
+        subject: Subject::Unit(unit("web.service")),
+        title: "web.service was killed for lack of memory and is down".to_owned(),
+        severity: Severity::Critical,
+        status: IncidentStatus::Resolved,
+        opened_at: T0,
+        last_at: at(9),
+        closed_at: Some(at(10_689)),
+        evidence: vec![
+            oom_kill("web.service", T0, 4242, "web"),
+            failed("web.service", at(9), "0a1b2c3d"),
+        ],
+        extended: 1,
+        recurrences_30d: 0,
+    }
+}
+
+fn held_incident() -> Incident {
+    Incident {
+        id: id(HELD),
+        subject: Subject::Unit(unit("db.service")),
+        title: "db.service was killed for lack of memory and is down".to_owned(),
+        severity: Severity::Critical,
+        status: IncidentStatus::Held,
+        opened_at: at(788_000),
+        last_at: at(788_000),
+        closed_at: None,
+        evidence: vec![oom_kill("db.service", at(788_000), 4890, "postgres")],
+        extended: 0,
+        recurrences_30d: 2,
+    }
+}
+
+fn waiting_incident() -> Incident {
+    let series = Series {
+        subject: Subject::Mount("/var".to_owned()),
+        measure: Measure::DiskUsedRatio,
+    };
+    Incident {
+        id: id(WAITING),
+        subject: Subject::Mount("/var".to_owned()),
+        title: "/var is filling up, and the journal is its top consumer".to_owned(),
+        severity: Severity::Warning,
+        status: IncidentStatus::AwaitingApproval,
+        opened_at: at(1_677_000),
+        last_at: at(1_677_000),
+        closed_at: None,
+        evidence: vec![
+            Evidence::Anomaly(Anomaly {
+                at: at(1_677_000),
+                series: series.clone(),
+                observed: 0.93,
+                expected: 0.61,
+                spread: 0.08,
+                deviation: 4.0,
+                severity: Severity::Warning,
+                confidence: 0.8,
+            }),
+            Evidence::Sample(Sample {
+                at: at(1_677_000),
+                series,
+                value: 0.93,
+            }),
+        ],
+        extended: 1,
+        recurrences_30d: 0,
+    }
+}
+
+/// The three incidents, newest first.
+pub fn incidents() -> Vec<Incident> {
+    vec![waiting_incident(), held_incident(), resolved_incident()]
+}
+
+fn proposal() -> Proposal {
+    Proposal {
+        incident: id(WAITING),
+        binding: BINDING.to_owned(),
+        summary: "start hostmedic-journal-vacuum@var.service, then check that disk_used_ratio \
+                  of mount /var is below 0.85"
+            .to_owned(),
+        from: at(1_677_020),
+        span: Span::minutes(30),
+    }
+}
+
+fn intent() -> Intent {
+    Intent {
+        id: IntentId(format!("{RESOLVED}/1.1")),
+        at: at(31),
+        boot: boot(),
+        incident: id(RESOLVED),
+        playbook: playbook_ref("unit-oom-dead"),
+        verb: Verb::Restart,
+        unit: unit("web.service"),
+        slice: Some(unit("system.slice")),
+        wait_max: Span::secs(30),
+        invocation_before: Some("0a1b2c3d".repeat(4)),
+        closure_before: vec![unit("web-metrics.service")],
+        approved_by: None,
+    }
+}
+
+fn boot() -> BootId {
+    BootId("6d7f0c1e-3b52-4a9e-8f60-2c1d9e7a5b43".to_owned())
+}
+
+fn acted() -> Decision {
+    Decision {
+        at: at(30),
+        incident: id(RESOLVED),
+        verdict: Verdict::Act,
+        reason: "every guard passed".to_owned(),
+        playbook: Some(playbook_ref("unit-oom-dead")),
+        target: Some(unit("web.service")),
+        phase: Phase::Autonomous,
+        guards: guards((
+            Stance::Pass,
+            "nothing runs or is due that concerns web.service",
+        )),
+        unit: Some(snapshot(
+            "web.service",
+            at(28),
+            state(ActiveState::Failed, "failed", "oom-kill", "0a1b2c3d"),
+            0,
+        )),
+        calendar: Some(CalendarReading::Readable(Calendar {
+            at: at(29),
+            ..Calendar::default()
+        })),
+    }
+}
+
+fn held() -> Decision {
+    Decision {
+        at: at(788_021),
+        incident: id(HELD),
+        verdict: Verdict::Hold,
+        reason: "calendar: backup db-backup.service runs, begun by db-backup.timer".to_owned(),
+        target: Some(unit("db.service")),
+        guards: guards((
+            Stance::Wait,
+            "backup db-backup.service runs, begun by db-backup.timer",
+        )),
+        unit: Some(snapshot(
+            "db.service",
+            at(788_018),
+            state(ActiveState::Failed, "failed", "oom-kill", "4e5f6a7b"),
+            0,
+        )),
+        calendar: Some(CalendarReading::Readable(calendar(at(788_020)))),
+        ..acted()
+    }
+}
+
+fn proposed() -> Decision {
+    let mut guards = guards((Stance::Pass, "nothing runs or is due that concerns /var"));
+    if let Some(phase) = guards.last_mut() {
+        phase.stance = Stance::Ask;
+        phase.reason = "playbook journal-fills-disk goes no further than assist".to_owned();
+    }
+    Decision {
+        at: at(1_677_015),
+        incident: id(WAITING),
+        verdict: Verdict::Propose,
+        reason: "phase: playbook journal-fills-disk goes no further than assist".to_owned(),
+        playbook: Some(playbook_ref("journal-fills-disk")),
+        target: Some(unit("hostmedic-journal-vacuum@var.service")),
+        guards,
+        unit: None,
+        calendar: Some(CalendarReading::Unreadable {
+            at: at(1_677_014),
+            reason: "logind did not answer within 2s".to_owned(),
+        }),
+        ..acted()
+    }
+}
+
+fn captured() -> Captured {
+    Captured {
+        incident: id(RESOLVED),
+        intent: intent().id,
+        at: at(44),
+        journal: vec![
+            "web[4242]: cache grows to 190 MiB".to_owned(),
+            "systemd[1]: web.service: Main process exited, code=killed, status=9/KILL".to_owned(),
+            // A victim's own words may try to take the reader's terminal over.
+            "web[4242]: \u{1b}[2Jall is well".to_owned(),
+        ],
+        cgroup: BTreeMap::from([
+            ("memory.events".to_owned(), "oom 1\noom_kill 1\n".to_owned()),
+            ("memory.max".to_owned(), "67108864\n".to_owned()),
+        ]),
+        missing: vec!["memory.peak: not there on this kernel".to_owned()],
+    }
+}
+
+fn step_end() -> StepEnd {
+    StepEnd {
+        at: at(208),
+        intent: intent().id,
+        result: StepResult::Job {
+            result: "done".to_owned(),
+            path: "/org/freedesktop/systemd1/job/1207".to_owned(),
+        },
+        after: Some(snapshot(
+            "web.service",
+            at(210),
+            state(ActiveState::Active, "running", "success", "8c9d0e1f"),
+            4377,
+        )),
+    }
+}
+
+fn outcome() -> Outcome {
+    let check = |check: &str, observed: &str| CheckResult {
+        check: check.to_owned(),
+        passed: true,
+        observed: observed.to_owned(),
+    };
+    Outcome {
+        at: at(10_688),
+        intent: intent().id,
+        incident: id(RESOLVED),
+        verification: Verification::Resolved,
+        checks: vec![
+            check("the unit is active", "active (running)"),
+            check("the unit has a new invocation", "8c9d0e1f, was 0a1b2c3d"),
+            check("no oom_kill since the step ended", "0 in 10.4s"),
+        ],
+    }
+}
+
+fn hooks() -> Vec<HookReport> {
+    let hook = |hook: &str, attach_point: &str, coverage, reason: &str| HookReport {
+        hook: hook.to_owned(),
+        attach_point: attach_point.to_owned(),
+        coverage,
+        reason: reason.to_owned(),
+    };
+    vec![
+        hook("oom_victim", "tp_btf/mark_victim", Coverage::Captured, ""),
+        hook(
+            "process_exec",
+            "tp_btf/sched_process_exec",
+            Coverage::Degraded,
+            "no cgroup id: this kernel has no cgroup v2 hierarchy in use",
+        ),
+        hook(
+            "process_exit",
+            "tp_btf/sched_process_exit",
+            Coverage::Absent,
+            "the layout attestation failed: start time differs from /proc",
+        ),
+    ]
+}
+
+fn counters() -> Vec<HookCounters> {
+    vec![
+        HookCounters {
+            hook: "oom_victim".to_owned(),
+            seen: 2,
+            delivered: 2,
+            ..HookCounters::default()
+        },
+        HookCounters {
+            hook: "process_exec".to_owned(),
+            seen: 184_203,
+            delivered: 181_990,
+            ring_full: 13,
+            filtered: 2_200,
+            missed: 4,
+        },
+        HookCounters {
+            hook: "process_exit".to_owned(),
+            ..HookCounters::default()
+        },
+    ]
+}
+
+/// The chain of that night, record by record.
+pub fn records() -> Vec<Record> {
+    let bodies = vec![
+        (
+            0,
+            Body::Started(Started {
+                version: "0.1.0".to_owned(),
+                kernel: "6.12.107".to_owned(),
+                hostname: "web-07".to_owned(),
+                hooks: hooks(),
+                playbooks: vec![playbook_ref("unit-oom-dead")],
+                phase: Phase::Autonomous,
+            }),
+        ),
+        (
+            12,
+            Body::IncidentOpened(Incident {
+                status: IncidentStatus::Open,
+                evidence: resolved_incident().evidence[..1].to_vec(),
+                last_at: T0,
+                closed_at: None,
+                extended: 0,
+                ..resolved_incident()
+            }),
+        ),
+        (
+            14,
+            Body::IncidentExtended {
+                incident: id(RESOLVED),
+                evidence: failed("web.service", at(9), "0a1b2c3d"),
+            },
+        ),
+        (31, Body::Decision(acted())),
+        (33, Body::Intent(intent())),
+        (45, Body::Captured(captured())),
+        (212, Body::StepEnded(step_end())),
+        (10_689, Body::Outcome(outcome())),
+        (
+            10_690,
+            Body::IncidentClosed {
+                incident: id(RESOLVED),
+                status: IncidentStatus::Resolved,
+                reason: "every check passed".to_owned(),
+            },
+        ),
+        (
+            788_013,
+            Body::IncidentOpened(Incident {
+                status: IncidentStatus::Open,
+                ..held_incident()
+            }),
+        ),
+        (788_023, Body::Decision(held())),
+        (
+            1_677_010,
+            Body::IncidentOpened(Incident {
+                status: IncidentStatus::Open,
+                ..waiting_incident()
+            }),
+        ),
+        (1_677_018, Body::Decision(proposed())),
+        (1_677_021, Body::Proposed(proposal())),
+        (
+            1_740_000,
+            Body::Coverage(CoverageRow {
+                hooks: counters(),
+                queues: queues(),
+            }),
+        ),
+    ];
+    (1..)
+        .zip(bodies)
+        .map(|(seq, (ms, body))| record(seq, at(ms), body))
+        .collect()
+}
+
+/// A record of the story's host. Its hashes only look like some: no chain is checked here.
+pub(crate) fn record(seq: u64, at: At, body: Body) -> Record {
+    Record {
+        version: RECORD_VERSION,
+        seq,
+        host: HOST.to_owned(),
+        boot: boot(),
+        at,
+        prev: format!("{:064x}", seq - 1),
+        body,
+    }
+}
+
+fn queues() -> QueueCounters {
+    QueueCounters {
+        read: 181_992,
+        undecodable: 0,
+        queue_full: 0,
+    }
+}
+
+/// `medic status` half an hour later.
+pub fn status() -> Status {
+    Status {
+        version: "0.1.0".to_owned(),
+        hostname: "web-07".to_owned(),
+        host: HOST.to_owned(),
+        at: at(1_760_000),
+        started_at: T0,
+        phase: Phase::Autonomous,
+        paused: None,
+        open_incidents: 2,
+        proposals: vec![proposal()],
+        holds: vec![Hold {
+            incident: id(HELD),
+            subject: Subject::Unit(unit("db.service")),
+            at: at(788_021),
+            reason: held().reason,
+        }],
+        inhibits: vec![Inhibit {
+            id: 7,
+            unit: Some(unit("mail.service")),
+            from: at(600_000),
+            span: Span::minutes(120),
+            reason: "moving the mail store".to_owned(),
+            by: operator(),
+        }],
+        calendar: Some(CalendarReading::Readable(calendar(at(1_755_000)))),
+        playbooks: vec![
+            playbook_ref("unit-oom-dead"),
+            playbook_ref("journal-fills-disk"),
+        ],
+        hooks: hooks(),
+        counters: counters(),
+        queues: queues(),
+        baselines: Baselines {
+            series: 41,
+            warm: 38,
+        },
+        audit: AuditStatus {
+            seq: 15,
+            head: "c41d".repeat(16),
+            failing: None,
+            unwritten: 0,
+            dropped: 0,
+        },
+        replication: ReplicationStatus {
+            collector: Some("collector.example:7443".to_owned()),
+            connected: true,
+            acknowledged_seq: 14,
+            last_error: String::new(),
+        },
+        cost: Cost {
+            rss_bytes: 23_592_960,
+            kernel_map_bytes: 2_785_280,
+            cpu_ratio: 0.0021,
+            cpu_recent_ratio: 0.0013,
+            hook_ns: vec![
+                HookCost {
+                    hook: "process_exec".to_owned(),
+                    runs: 1_204,
+                    ns_per_run: 412,
+                },
+                HookCost {
+                    hook: "oom_victim".to_owned(),
+                    runs: 0,
+                    ns_per_run: 0,
+                },
+            ],
+        },
+    }
+}
+
+/// The two playbooks in force, and one that hands over to people.
+pub fn playbooks() -> Vec<Playbook> {
+    let limits = Limits {
+        cooldown: Span::minutes(5),
+        per_unit_per_hour: 1,
+        per_slice_per_hour: 3,
+    };
+    let steps = |target, verify| Remedy::Steps {
+        steps: vec![StepTemplate {
+            verb: Verb::Restart,
+            target,
+            wait_max: Span::secs(30),
+        }],
+        verify: VerifyPlan {
+            settle: Span::secs(10),
+            within: Span::minutes(1),
+            checks: verify,
+        },
+    };
+    let playbook = |name: &str, describe: &str, trigger, remedy, phase_max| Playbook {
+        name: name.to_owned(),
+        version: 1,
+        describe: describe.to_owned(),
+        trigger,
+        remedy,
+        limits,
+        phase_max,
+        rollback: "a restart needs no undoing".to_owned(),
+        sha256: "5e1f".repeat(16),
+    };
+    vec![
+        playbook(
+            "unit-oom-dead",
+            "a service was killed for lack of memory and nothing restarts it",
+            vec![
+                Condition::Signal {
+                    kind: SignalKind::OomKill,
+                    at_least: 1,
+                    within: Span::minutes(2),
+                },
+                Condition::UnitState {
+                    active: vec![ActiveState::Failed],
+                    result: vec!["oom-kill".to_owned()],
+                    result_not: Vec::new(),
+                    restart_policy: vec!["no".to_owned()],
+                },
+            ],
+            steps(
+                Target::Subject,
+                vec![
+                    Check::UnitActive,
+                    Check::NewInvocation,
+                    Check::NoSignal(SignalKind::OomKill),
+                    Check::ClosureRestored,
+                ],
+            ),
+            Phase::Autonomous,
+        ),
+        playbook(
+            "journal-fills-disk",
+            "a disk fills up and the journal is its top consumer",
+            vec![Condition::Above {
+                measure: Measure::DiskUsedRatio,
+                limit: 0.9,
+            }],
+            steps(
+                Target::Action("journal-vacuum".to_owned()),
+                vec![Check::Below {
+                    measure: Measure::DiskUsedRatio,
+                    limit: 0.85,
+                }],
+            ),
+            Phase::Assist,
+        ),
+        playbook(
+            "crash-loop",
+            "a service starts again and again",
+            vec![Condition::Starts {
+                at_least: 5,
+                within: Span::minutes(10),
+            }],
+            Remedy::Escalate("a sixth start would not help where five did not".to_owned()),
+            Phase::Observe,
+        ),
+    ]
+}

@@ -1,0 +1,322 @@
+//! One sample, at least, of every variant of the model that the API can show.
+//!
+//! The matches have no wildcard: a new variant does not compile before it has its line here, and
+//! then the schema tests ask for it in `openapi.json`.
+
+use hostmedic_model::{
+    anomaly::Severity,
+    calendar::{CalendarReading, Purpose},
+    command::{Command, Operator},
+    decision::{Stance, Verdict},
+    incident::{Evidence, IncidentId, IncidentStatus},
+    intent::IntentId,
+    loss::Coverage,
+    outcome::{StepEnd, StepResult, Verification},
+    playbook::{Check, Condition, Phase, Playbook, Remedy, Target, Verb},
+    record::{Body, CommandRecord},
+    sample::Measure,
+    signal::{Fact, ProcessExec, ProcessExit, Signal, SignalKind},
+    subject::{Subject, UnitName},
+    time::Span,
+    unit::{ActiveState, UnitState},
+    view::{CommandAnswer, Missed},
+};
+use hostmedic_serve::testing;
+use serde::Serialize;
+use serde_json::Value;
+
+fn json<T: Serialize>(values: impl IntoIterator<Item = T>) -> Vec<Value> {
+    values
+        .into_iter()
+        .map(|value| serde_json::to_value(value).unwrap())
+        .collect()
+}
+
+/// Every sample, by the name of its schema.
+pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
+    let steps: Vec<Playbook> = testing::playbooks();
+    let (mut triggers, mut checks, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+    for playbook in &steps {
+        triggers.extend(playbook.trigger.clone());
+        if let Remedy::Steps { steps, verify } = &playbook.remedy {
+            targets.extend(steps.iter().map(|step| step.target.clone()));
+            checks.extend(verify.checks.clone());
+        }
+    }
+    vec![
+        ("Status", json([testing::status()])),
+        ("Incident", json(testing::incidents())),
+        ("Record", json(testing::records())),
+        ("Playbook", json(testing::playbooks())),
+        ("Body", covered(bodies(), body)),
+        ("Command", covered(commands(), command)),
+        ("Evidence", covered(evidence(), evidence_kind)),
+        ("Fact", covered(facts(), fact)),
+        ("Subject", covered(subjects(), subject)),
+        ("StepResult", covered(step_results(), step_result)),
+        ("CalendarReading", covered(readings(), reading)),
+        ("Condition", covered(triggers, condition)),
+        ("Check", covered(checks, check)),
+        ("Target", covered(targets, target)),
+        (
+            "Remedy",
+            covered(steps.into_iter().map(|p| p.remedy).collect(), remedy),
+        ),
+        (
+            "CommandAnswer",
+            json([CommandAnswer {
+                answer: "paused".to_owned(),
+            }]),
+        ),
+        ("Missed", json([Missed { missed: 3 }])),
+    ]
+}
+
+/// Writes samples after a check that they are of all `(index, count)` kinds.
+fn covered<T: Serialize>(samples: Vec<T>, kind: fn(&T) -> (usize, usize)) -> Vec<Value> {
+    let count = kind(&samples[0]).1;
+    for index in 0..count {
+        let found = samples.iter().any(|sample| kind(sample).0 == index);
+        assert!(
+            found,
+            "no sample of variant {index} of {}",
+            std::any::type_name::<T>()
+        );
+    }
+    json(samples)
+}
+
+/// An exhaustive numbering of an enum's variants.
+macro_rules! kinds {
+    ($name:ident($type:ident): $($variant:ident),+ $(,)?) => {
+        fn $name(value: &$type) -> (usize, usize) {
+            let names = [$(stringify!($variant)),+];
+            let name = match value {
+                $($type::$variant { .. } => stringify!($variant)),+
+            };
+            let index = names.iter().position(|known| *known == name).unwrap();
+            (index, names.len())
+        }
+    };
+}
+
+kinds!(body(Body): Started, Stopped, Coverage, IncidentOpened, IncidentExtended, IncidentClosed,
+    Decision, Proposed, Command, Inhibited, Intent, Captured, StepEnded, Indeterminate, Outcome,
+    ReplicationRefused);
+kinds!(command(Command): Approve, Reject, Inhibit, LiftInhibit, Pause, Resume);
+kinds!(evidence_kind(Evidence): Signal, Anomaly, Sample);
+kinds!(fact(Fact): OomKill, ProcessExec, ProcessExit, UnitState, UnitRemoved);
+kinds!(subject(Subject): Host, Unit, Mount, Cgroup);
+kinds!(step_result(StepResult): Job, Refused, Unknown);
+kinds!(reading(CalendarReading): Readable, Unreadable);
+kinds!(condition(Condition): Signal, UnitState, Starts, Above);
+kinds!(check(Check): UnitActive, NewInvocation, NoSignal, Below, ClosureRestored);
+kinds!(target(Target): Subject, Action);
+kinds!(remedy(Remedy): Steps, Escalate);
+
+fn unit() -> UnitName {
+    UnitName::new("web.service").unwrap()
+}
+
+fn operator() -> Operator {
+    Operator {
+        uid: 1000,
+        name: "ada".to_owned(),
+    }
+}
+
+fn subjects() -> Vec<Subject> {
+    vec![
+        Subject::Host,
+        Subject::Unit(unit()),
+        Subject::Mount("/var".to_owned()),
+        Subject::Cgroup("id:7411".to_owned()),
+    ]
+}
+
+fn facts() -> Vec<Fact> {
+    let mut facts: Vec<Fact> = evidence_of_the_night()
+        .into_iter()
+        .filter_map(|evidence| match evidence {
+            Evidence::Signal(signal) => Some(signal.fact),
+            _ => None,
+        })
+        .collect();
+    facts.push(Fact::ProcessExec(ProcessExec {
+        pid: 5120,
+        // After 105 days of uptime this is beyond what a JSON number holds.
+        started_boot_ns: 9_072_000_000_000_001,
+        comm: "restic".to_owned(),
+        cgroup_id: 0,
+    }));
+    facts.push(Fact::ProcessExit(ProcessExit {
+        pid: 5120,
+        started_boot_ns: 1,
+        comm: "restic".to_owned(),
+        cgroup_id: 7411,
+        status: 3,
+        signal: 0,
+    }));
+    facts.push(Fact::UnitState(UnitState {
+        active: ActiveState::Inactive,
+        sub: "dead".to_owned(),
+        result: String::new(),
+        invocation_id: None,
+        n_restarts: 2,
+    }));
+    facts.push(Fact::UnitRemoved);
+    facts
+}
+
+fn evidence_of_the_night() -> Vec<Evidence> {
+    testing::incidents()
+        .into_iter()
+        .flat_map(|incident| incident.evidence)
+        .collect()
+}
+
+fn evidence() -> Vec<Evidence> {
+    let mut evidence = evidence_of_the_night();
+    evidence.extend(facts().into_iter().map(|fact| {
+        Evidence::Signal(Signal {
+            at: testing::T0,
+            subject: Subject::Host,
+            fact,
+        })
+    }));
+    evidence
+}
+
+fn commands() -> Vec<Command> {
+    let incident = IncidentId(testing::WAITING.to_owned());
+    let reason = "let me look".to_owned();
+    vec![
+        Command::Approve {
+            incident: incident.clone(),
+            binding: None,
+        },
+        Command::Approve {
+            incident: incident.clone(),
+            binding: Some("7b1d".to_owned()),
+        },
+        Command::Reject {
+            incident,
+            reason: reason.clone(),
+        },
+        Command::Inhibit {
+            unit: None,
+            span: Span::minutes(90),
+            reason: reason.clone(),
+        },
+        Command::Inhibit {
+            unit: Some(unit()),
+            span: Span::secs(1),
+            reason: reason.clone(),
+        },
+        Command::LiftInhibit { id: 7 },
+        Command::Pause { reason },
+        Command::Resume,
+    ]
+}
+
+fn step_results() -> Vec<StepResult> {
+    let reason = "connection to the bus was lost".to_owned();
+    vec![
+        StepResult::Job {
+            result: "done".to_owned(),
+            path: String::new(),
+        },
+        StepResult::Refused {
+            reason: reason.clone(),
+        },
+        StepResult::Unknown { reason },
+    ]
+}
+
+fn readings() -> Vec<CalendarReading> {
+    let reason = "logind did not answer".to_owned();
+    vec![
+        CalendarReading::Readable(testing::calendar(testing::T0)),
+        CalendarReading::Unreadable {
+            at: testing::T0,
+            reason,
+        },
+    ]
+}
+
+fn bodies() -> Vec<Body> {
+    let incident = IncidentId(testing::RESOLVED.to_owned());
+    let intent = IntentId(format!("{incident}/1.1"));
+    let reason = "sigterm".to_owned();
+    let mut bodies: Vec<Body> = testing::records().into_iter().map(|r| r.body).collect();
+    bodies.push(Body::Stopped {
+        reason: reason.clone(),
+    });
+    bodies.extend(testing::status().inhibits.into_iter().map(Body::Inhibited));
+    bodies.push(Body::ReplicationRefused {
+        reason: reason.clone(),
+    });
+    bodies.extend(commands().into_iter().map(|command| {
+        Body::Command(CommandRecord {
+            by: operator(),
+            command,
+            accepted: false,
+            answer: "no".to_owned(),
+        })
+    }));
+    bodies.extend(step_results().into_iter().map(|result| {
+        Body::StepEnded(StepEnd {
+            at: testing::T0,
+            intent: intent.clone(),
+            result,
+            after: None,
+        })
+    }));
+    bodies.extend(
+        evidence()
+            .into_iter()
+            .map(|evidence| Body::IncidentExtended {
+                incident: incident.clone(),
+                evidence,
+            }),
+    );
+    bodies.push(Body::Indeterminate {
+        intent,
+        incident,
+        reason,
+    });
+    bodies
+}
+
+/// Every variant of an enum without fields; exhaustive like the matches above.
+macro_rules! words {
+    ($type:ident: $($variant:ident),+ $(,)?) => {{
+        fn exhaustive(value: $type) {
+            match value { $($type::$variant => ()),+ }
+        }
+        let every = [$($type::$variant),+];
+        every.into_iter().for_each(exhaustive);
+        (stringify!($type), json(every))
+    }};
+}
+
+/// Every word of every enum without fields, by the name of its schema.
+pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
+    vec![
+        words!(ActiveState: Active, Reloading, Refreshing, Inactive, Failed, Activating,
+            Deactivating, Maintenance, Unknown),
+        words!(Coverage: Captured, Degraded, Absent),
+        words!(IncidentStatus: Open, Held, AwaitingApproval, Acting, Verifying, Escalated,
+            Resolved, Closed),
+        words!(Measure: CpuBusyRatio, MemoryUsedRatio, LoadPerCpu, DiskUsedRatio,
+            JournalShareRatio, UnitMemoryBytes, ExecPerS),
+        words!(Phase: Observe, Assist, Autonomous),
+        words!(Purpose: Backup, PackageTransaction, Other),
+        words!(Severity: Info, Warning, Critical),
+        words!(SignalKind: OomKill, ProcessExec, ProcessExit, UnitState, UnitRemoved),
+        words!(Stance: Pass, Wait, Ask, Shadow, Refuse),
+        words!(Verb: Restart, TryRestart, Start, ReloadOrTryRestart, ResetFailed),
+        words!(Verdict: Act, Propose, Shadow, Hold, Escalate),
+        words!(Verification: Resolved, Unchanged, Worse, Indeterminate),
+    ]
+}
