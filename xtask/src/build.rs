@@ -99,9 +99,18 @@ pub(crate) fn workspace(places: &Places, verb: &str) -> Result<Command> {
         command.args(["--features", &features.join(",")]);
     }
     command.env("CARGO_TARGET_DIR", &places.target);
-    command.env("HOSTMEDIC_PROBES", places.probes());
     command.env("HOSTMEDIC_BIN_DIR", places.programs());
+    embed_probes(places, &mut command);
     Ok(command)
+}
+
+/// Tells `daemon/observe/build.rs` where the probes are, unless it knows: a variable that is set
+/// by us and not by a bare cargo would make cargo rebuild the daemon each time.
+pub(crate) fn embed_probes(places: &Places, command: &mut Command) {
+    let known = env::var_os("HOME").map(|home| Path::new(&home).join(".cache/hostmedic"));
+    if known.as_ref() != Some(&places.cache) {
+        command.env("HOSTMEDIC_PROBES_OBJECT", places.probes());
+    }
 }
 
 /// Features of the test package, which stand for what a test needs (root, systemd, ...).

@@ -24,7 +24,7 @@ const GROUP_LIMIT: Duration = Duration::from_secs(25 * 60);
 /// What to run.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Options {
-    /// Leave out what is not a test: formatting, lints, documentation, the probes' build.
+    /// Leave out what is not a test: formatting, lints, documentation.
     #[arg(long)]
     tests_only: bool,
 }
@@ -45,10 +45,11 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
     let started = Instant::now();
     let mut tally = Tally::default();
     setup::run(places)?;
+    // The daemon embeds the probes, so not even a lint runs without them.
+    build::probes(places)?;
     if !options.tests_only {
         checks(places, &mut tally)?;
     }
-    build::probes(places)?;
     check(&mut tally, "build", &build::programs(places))?;
     tests(places, &mut tally)?;
 
