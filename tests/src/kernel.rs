@@ -1,5 +1,7 @@
 //! What the tests of the probes share: cgroups made for a moment, and a capture to look at.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::{
     fs,
     os::unix::fs::MetadataExt,

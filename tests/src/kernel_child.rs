@@ -2,9 +2,10 @@
 //!
 //! `enter FILE` moves it into a cgroup and may come several times, before the verb.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::{
     env, fs,
-    io::{self, Write},
     process::{Command, ExitCode, exit},
     sync::{Arc, Barrier},
     thread,
@@ -56,7 +57,7 @@ fn touch(mib: usize) -> Vec<Vec<u8>> {
 /// Makes `mib` MiB resident, says so and keeps them.
 fn hold(mib: usize) {
     let held = touch(mib);
-    writeln!(io::stdout(), "held {}", held.len()).unwrap();
+    println!("held {}", held.len());
     thread::sleep(Duration::from_secs(60));
     drop(held);
 }
@@ -95,14 +96,8 @@ fn storm(count: usize) {
 fn attest() -> ExitCode {
     match Probes::load(&Options::default()) {
         Ok((_probes, reports)) => {
-            let mut out = io::stdout();
             for report in &reports {
-                writeln!(
-                    out,
-                    "{}: {:?} {}",
-                    report.hook, report.coverage, report.reason
-                )
-                .unwrap();
+                println!("{}: {:?} {}", report.hook, report.coverage, report.reason);
             }
             let is_whole = reports
                 .iter()
@@ -114,7 +109,7 @@ fn attest() -> ExitCode {
             }
         }
         Err(error) => {
-            writeln!(io::stderr(), "{error}: {error:?}").unwrap();
+            eprintln!("{error}: {error:?}");
             ExitCode::FAILURE
         }
     }

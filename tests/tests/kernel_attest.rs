@@ -3,11 +3,19 @@
 //!
 //! Needs root and the built probes: `cargo test -p hostmedic-tests --features kernel`.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Output},
+};
+
 use hostmedic_model::loss::Coverage::{self, Absent, Captured, Degraded};
 use hostmedic_observe::kernel::Options;
 use hostmedic_tests::kernel::{Capture, child_in, kernel_version};
 
-/// Coverage of oom_victim, process_exec and process_exit with these wrong offsets; each reason
+/// Coverage of the three hooks, kills first, with these wrong offsets; each reason
 /// must hold `word`.
 fn check(wrong: &[(&str, u32)], expected: [Coverage; 3], word: &str) {
     let overrides = wrong
@@ -36,7 +44,7 @@ fn check(wrong: &[(&str, u32)], expected: [Coverage; 3], word: &str) {
     drop(capture);
 }
 
-/// What this kernel gives at best: the task form of mark_victim is everywhere since 6.9.
+/// What this kernel gives at best: the task form of `mark_victim` is everywhere since 6.9.
 fn best() -> Coverage {
     if kernel_version() >= (6, 9) {
         Captured
@@ -85,17 +93,43 @@ fn wrong_score_leaves_only_the_score_out() {
 #[test]
 fn attestation_passes_in_a_pid_namespace() {
     let child = child_in(&[], &["attest"]);
-    let output = std::process::Command::new("unshare")
+    let output = Command::new("unshare")
         .args(["--pid", "--fork", "--mount-proc"])
         .arg(child.get_program())
         .args(child.get_args())
         .output()
         .unwrap();
+    assert_whole(&output);
+}
+
+/// Goal: the service needs no root, only two capabilities.
+/// Method: load as the user nobody with nothing else.
+#[test]
+fn probes_load_with_two_capabilities_alone() {
+    let child = child_in(&[], &["attest"]);
+    let place = tempfile::tempdir().unwrap();
+    let reachable = place.path().join("kernel-child");
+    std::fs::copy(child.get_program(), &reachable).unwrap();
+    std::fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new("setpriv")
+        .args([
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--no-new-privs",
+        ])
+        .args(["inh", "ambient"].map(|set| format!("--{set}-caps=-all,+bpf,+perfmon")))
+        .arg("--bounding-set=-all,+bpf,+perfmon")
+        .arg(reachable)
+        .arg("attest")
+        .output()
+        .unwrap();
+    assert_whole(&output);
+}
+
+fn assert_whole(output: &Output) {
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{complaint}");
     assert_eq!(text.lines().count(), 3, "{text}");
 }

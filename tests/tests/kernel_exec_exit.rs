@@ -2,6 +2,8 @@
 //!
 //! Needs root and the built probes: `cargo test -p hostmedic-tests --features kernel`.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::{
     collections::HashSet, os::unix::process::ExitStatusExt, process::Child, thread, time::Duration,
 };
@@ -10,17 +12,12 @@ use hostmedic_model::{loss::Coverage, signal::ProcessExit};
 use hostmedic_observe::kernel::{KernelEvent, Options};
 use hostmedic_tests::kernel::{Account, Capture, Cgroup, boot_ns, child_in};
 
-fn exits_of(account: &Account, of_pid: u32) -> Vec<&ProcessExit> {
-    let exit = |event: &'_ KernelEvent| matches!(event, KernelEvent::ProcessExit { exit, .. } if exit.pid == of_pid);
-    account
-        .events
-        .iter()
-        .filter(|event| exit(event))
-        .map(|event| match event {
-            KernelEvent::ProcessExit { exit, .. } => exit,
-            _ => unreachable!(),
-        })
-        .collect()
+fn exits_of<'a>(account: &'a Account, of_pid: u32) -> Vec<&'a ProcessExit> {
+    let exit = |event: &'a KernelEvent| match event {
+        KernelEvent::ProcessExit { exit, .. } if exit.pid == of_pid => Some(exit),
+        _ => None,
+    };
+    account.events.iter().filter_map(exit).collect()
 }
 
 fn assert_captured(capture: &Capture) {
@@ -280,5 +277,10 @@ fn cost_is_told() {
         cost.map_bytes >= 1 << 20,
         "the large ring alone is 1 MiB: {cost:?}"
     );
-    eprintln!("{cost:?}");
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let memory: Vec<_> = status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS"))
+        .collect();
+    eprintln!("{cost:?} {memory:?}");
 }

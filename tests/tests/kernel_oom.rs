@@ -2,6 +2,8 @@
 //!
 //! Needs root and the built probes: `cargo test -p hostmedic-tests --features kernel`.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::{
     io::{BufRead, BufReader},
     os::unix::process::ExitStatusExt,

@@ -259,6 +259,12 @@ impl Probes {
     }
 }
 
+/// Callers share them between threads, as `spawn_blocking` needs for the calls that block.
+const _: () = {
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<Probes>();
+};
+
 impl Drop for Probes {
     fn drop(&mut self) {
         self.quiesce();
