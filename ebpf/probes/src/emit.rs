@@ -125,8 +125,8 @@ pub fn remember(pid: u32, recent: Recent) {
 /// What exec knew about `pid`.
 #[inline(always)]
 pub fn recall(pid: u32) -> Option<Recent> {
-    // SAFETY: copied at once; a row replaced meanwhile belongs to another key, and the worst
-    // outcome is that process's identity, which the daemon checks by its start.
+    // SAFETY: copied at once. Any bytes are a valid row; one that the kernel gives to another
+    // process in that moment would be told as this one, in a hook reported as degraded anyway.
     unsafe { RECENT.get(pid) }.copied()
 }
 
