@@ -14,34 +14,57 @@ use hostmedic_model::{
 const KEPT: Duration = Duration::from_secs(48 * 3600);
 /// Attempts kept; far above what the limits let through in `KEPT`.
 const KEPT_MAX: usize = 4096;
-/// An attempt of an earlier boot counts by the stricter clock if the wall clock says that it
-/// is younger than this. Beyond it a reboot would block a host for attempts of last month.
-const EARLIER_BOOT_STRICT: Duration = Duration::from_secs(24 * 3600);
 
 /// One attempt: the first step of one plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
-    pub(crate) at: At,
-    pub(crate) boot: BootId,
-    pub(crate) unit: UnitName,
-    pub(crate) slice: Option<UnitName>,
-    pub(crate) playbook: String,
+    wall_ms: i64,
+    /// [`Attempts::lived`] at the attempt.
+    lived: Duration,
+    unit: UnitName,
+    slice: Option<UnitName>,
+    playbook: String,
 }
 
+/// Attempts, and a clock that no wall clock, restart or reboot can wind forward.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attempts {
     list: VecDeque<Attempt>,
+    /// Time that this host is known to have lived: boot clocks of all boots in the chain, added
+    /// up as far as records saw them. Time without a record is not counted, so a span of it is
+    /// never longer than the true one.
+    lived: Duration,
+    seen: Option<(BootId, u64)>,
+    wall_ms: i64,
 }
 
 impl Attempts {
-    pub(crate) fn add(&mut self, intent: &Intent, now: At, boot: &BootId) {
-        self.list.retain(|attempt| age(attempt, now, boot) <= KEPT);
+    /// Takes a moment of boot `boot` in; moments come in order.
+    pub(crate) fn live(&mut self, at: At, boot: &BootId) {
+        let before_ns = match &self.seen {
+            Some((seen, before_ns)) if seen == boot => *before_ns,
+            // A new boot: the time between the boots is unknown, this one's age is not.
+            _ => 0,
+        };
+        self.lived += Duration::from_nanos(at.boot_ns.saturating_sub(before_ns));
+        match &mut self.seen {
+            Some((seen, seen_ns)) if seen == boot => *seen_ns = at.boot_ns.max(before_ns),
+            seen => *seen = Some((boot.clone(), at.boot_ns)),
+        }
+        self.wall_ms = at.wall_ms;
+    }
+
+    /// Counts an attempt, made at the newest moment.
+    pub(crate) fn add(&mut self, intent: &Intent) {
+        let (lived, wall_ms) = (self.lived, self.wall_ms);
+        self.list
+            .retain(|attempt| age(attempt, lived, wall_ms) <= KEPT);
         if self.list.len() == KEPT_MAX {
             self.list.pop_front();
         }
         self.list.push_back(Attempt {
-            at: intent.at,
-            boot: intent.boot.clone(),
+            wall_ms,
+            lived,
             unit: intent.unit.clone(),
             slice: intent.slice.clone(),
             playbook: intent.playbook.name.clone(),
@@ -49,73 +72,45 @@ impl Attempts {
     }
 
     /// Age of the youngest attempt on `unit`.
-    pub(crate) fn last_on(&self, unit: &UnitName, now: At, boot: &BootId) -> Option<Duration> {
-        self.ages(now, boot, |attempt| attempt.unit == *unit).min()
+    pub(crate) fn last_on(&self, unit: &UnitName) -> Option<Duration> {
+        self.ages(|attempt| attempt.unit == *unit).min()
     }
 
     /// Age of the youngest attempt of `playbook` on `unit`.
-    pub(crate) fn last_of(
-        &self,
-        playbook: &str,
-        unit: &UnitName,
-        now: At,
-        boot: &BootId,
-    ) -> Option<Duration> {
-        self.ages(now, boot, |attempt| {
-            attempt.unit == *unit && attempt.playbook == playbook
-        })
-        .min()
+    pub(crate) fn last_of(&self, playbook: &str, unit: &UnitName) -> Option<Duration> {
+        self.ages(|attempt| attempt.unit == *unit && attempt.playbook == playbook)
+            .min()
     }
 
     /// Attempts on `unit` within `span`.
-    pub(crate) fn on_unit(&self, unit: &UnitName, span: Duration, now: At, boot: &BootId) -> usize {
-        self.ages(now, boot, |attempt| attempt.unit == *unit)
+    pub(crate) fn on_unit(&self, unit: &UnitName, span: Duration) -> usize {
+        self.ages(|attempt| attempt.unit == *unit)
             .filter(|age| *age < span)
             .count()
     }
 
     /// Attempts in `slice` within `span`.
-    pub(crate) fn in_slice(
-        &self,
-        slice: &UnitName,
-        span: Duration,
-        now: At,
-        boot: &BootId,
-    ) -> usize {
-        self.ages(now, boot, |attempt| attempt.slice.as_ref() == Some(slice))
+    pub(crate) fn in_slice(&self, slice: &UnitName, span: Duration) -> usize {
+        self.ages(|attempt| attempt.slice.as_ref() == Some(slice))
             .filter(|age| *age < span)
             .count()
     }
 
-    fn ages<'a>(
-        &'a self,
-        now: At,
-        boot: &'a BootId,
-        which: impl Fn(&Attempt) -> bool + 'a,
-    ) -> impl Iterator<Item = Duration> + 'a {
+    fn ages(&self, which: impl Fn(&Attempt) -> bool) -> impl Iterator<Item = Duration> {
         self.list
             .iter()
             .filter(move |attempt| which(attempt))
-            .map(move |attempt| age(attempt, now, boot))
+            .map(|attempt| age(attempt, self.lived, self.wall_ms))
     }
 }
 
-/// How long ago an attempt was, by the clock that makes it younger.
-///
-/// In the same boot both clocks speak: a wall clock set forward cannot wear a limit off, one set
-/// back cannot either. After a reboot only the wall clock and this boot's age are left; the time
-/// that the host was off is unknown, so the host's own age is the least that has passed.
-fn age(attempt: &Attempt, now: At, boot: &BootId) -> Duration {
-    let by_wall = now.wall_ms.saturating_sub(attempt.at.wall_ms);
-    let by_wall = Duration::from_millis(u64::try_from(by_wall).unwrap_or(0));
-    let this_boot = Duration::from_nanos(now.boot_ns);
-    if attempt.boot == *boot {
-        now.since(attempt.at).min(by_wall)
-    } else if by_wall < EARLIER_BOOT_STRICT {
-        by_wall.min(this_boot)
-    } else {
-        by_wall
-    }
+/// How long ago an attempt was, by the clock that makes it younger: a wall clock set forward, set
+/// back or lost over a reboot cannot wear a limit off.
+fn age(attempt: &Attempt, lived: Duration, wall_ms: i64) -> Duration {
+    let by_wall = u64::try_from(wall_ms.saturating_sub(attempt.wall_ms)).unwrap_or(0);
+    lived
+        .saturating_sub(attempt.lived)
+        .min(Duration::from_millis(by_wall))
 }
 
 #[cfg(test)]
@@ -131,8 +126,10 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn intent(at: At, boot: &str) -> Intent {
-        Intent {
+    fn attempted(at: At, boot: &str) -> Attempts {
+        let mut attempts = Attempts::default();
+        attempts.live(at, &BootId(boot.into()));
+        attempts.add(&Intent {
             id: IntentId("inc/1.1".into()),
             at,
             boot: BootId(boot.into()),
@@ -143,63 +140,70 @@ mod tests {
                 sha256: String::new(),
             },
             verb: Verb::Restart,
-            unit: UnitName::new("web.service").unwrap(),
+            unit: web(),
             slice: Some(UnitName::new("system.slice").unwrap()),
             wait_max: Span::secs(30),
             invocation_before: None,
             closure_before: Vec::new(),
             approved_by: None,
-        }
+        });
+        attempts
     }
+
+    fn web() -> UnitName {
+        UnitName::new("web.service").unwrap()
+    }
+
+    const THEN: At = At {
+        boot_ns: 1_000_000_000_000,
+        wall_ms: 1_700_000_000_000,
+    };
 
     proptest! {
         /// Whatever the wall clock does within a boot, an attempt of the last hour counts.
         #[test]
         fn a_clock_jump_never_wears_a_limit_off(elapsed_s in 0_u64..3600, jump_ms in -10_i64.pow(12)..10_i64.pow(12)) {
-            let boot = BootId("a".into());
-            let then = At { boot_ns: 10_u64.pow(12), wall_ms: 1_700_000_000_000 };
-            let mut attempts = Attempts::default();
-            attempts.add(&intent(then, "a"), then, &boot);
+            let mut attempts = attempted(THEN, "a");
             let now = At {
-                boot_ns: then.boot_ns + elapsed_s * 1_000_000_000,
-                wall_ms: then.wall_ms + i64::try_from(elapsed_s).unwrap() * 1000 + jump_ms,
+                boot_ns: THEN.boot_ns + elapsed_s * 1_000_000_000,
+                wall_ms: THEN.wall_ms + i64::try_from(elapsed_s).unwrap() * 1000 + jump_ms,
             };
-            let unit = UnitName::new("web.service").unwrap();
-            prop_assert_eq!(attempts.on_unit(&unit, HOUR, now, &boot), 1);
-            prop_assert!(attempts.last_on(&unit, now, &boot).unwrap() <= Duration::from_secs(elapsed_s));
+            attempts.live(now, &BootId("a".into()));
+            prop_assert_eq!(attempts.on_unit(&web(), HOUR), 1);
+            prop_assert!(attempts.last_on(&web()).unwrap() <= Duration::from_secs(elapsed_s));
         }
 
-        /// After a reboot, a limit holds at least until this boot is as old as the limit.
+        /// Any number of reboots, at any wall time: an attempt counts until an hour was lived.
         #[test]
-        fn a_reboot_never_wears_a_limit_off(up_s in 0_u64..3600, off_ms in -10_i64.pow(9)..86_000_000_i64) {
-            let then = At { boot_ns: 5, wall_ms: 1_700_000_000_000 };
-            let mut attempts = Attempts::default();
-            attempts.add(&intent(then, "a"), then, &BootId("a".into()));
-            let now = At { boot_ns: up_s * 1_000_000_000, wall_ms: then.wall_ms + off_ms };
+        fn reboots_never_wear_a_limit_off(ups_s in prop::collection::vec(1_u64..700, 1..5), wall_ms in any::<i64>()) {
+            let mut attempts = attempted(THEN, "a");
+            for (boot, up_s) in ups_s.iter().enumerate() {
+                attempts.live(At { boot_ns: up_s * 1_000_000_000, wall_ms }, &BootId(format!("b{boot}")));
+            }
             let slice = UnitName::new("system.slice").unwrap();
-            prop_assert_eq!(attempts.in_slice(&slice, HOUR, now, &BootId("b".into())), 1);
+            prop_assert_eq!(attempts.in_slice(&slice, HOUR), 1);
         }
     }
 
     #[test]
     fn an_attempt_wears_off_when_both_clocks_agree() {
         let boot = BootId("a".into());
-        let then = At {
-            boot_ns: 1,
-            wall_ms: 1_700_000_000_000,
+        let mut attempts = attempted(THEN, "a");
+        attempts.live(THEN.plus(HOUR - Duration::from_millis(1)), &boot);
+        assert_eq!(attempts.on_unit(&web(), HOUR), 1);
+        attempts.live(THEN.plus(HOUR), &boot);
+        assert_eq!(attempts.on_unit(&web(), HOUR), 0);
+    }
+
+    #[test]
+    fn an_attempt_before_a_reboot_wears_off_once_an_hour_was_lived() {
+        let mut attempts = attempted(THEN, "a");
+        attempts.live(THEN.plus(HOUR / 2), &BootId("a".into()));
+        let later = At {
+            boot_ns: 1_800_000_000_000,
+            wall_ms: THEN.wall_ms + 86_400_000,
         };
-        let mut attempts = Attempts::default();
-        attempts.add(&intent(then, "a"), then, &boot);
-        let unit = UnitName::new("web.service").unwrap();
-        assert_eq!(attempts.on_unit(&unit, HOUR, then.plus(HOUR), &boot), 0);
-        assert_eq!(
-            attempts.on_unit(
-                &unit,
-                HOUR,
-                then.plus(HOUR - Duration::from_millis(1)),
-                &boot
-            ),
-            1
-        );
+        attempts.live(later, &BootId("b".into()));
+        assert_eq!(attempts.on_unit(&web(), HOUR), 0);
     }
 }

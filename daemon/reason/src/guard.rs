@@ -25,7 +25,7 @@ use hostmedic_model::{
     decision::{GuardVerdict, Stance},
     playbook::{Phase, Playbook},
     subject::UnitName,
-    time::{At, BootId},
+    time::At,
     unit::UnitSnapshot,
 };
 
@@ -34,7 +34,6 @@ use crate::{attempts::Attempts, facts::Facts, policy::Policy};
 /// Everything a guard may look at.
 pub(crate) struct Look<'a> {
     pub(crate) now: At,
-    pub(crate) boot: &'a BootId,
     pub(crate) policy: &'a Policy,
     pub(crate) playbook: &'a Playbook,
     /// The unit that would be touched.

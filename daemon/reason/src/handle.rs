@@ -283,7 +283,6 @@ impl State {
         let approval = approval.filter(|approval| approval.evidence == evidence);
         let guards = guard::ask_all(&Look {
             now,
-            boot: &self.boot,
             policy: &self.policy,
             playbook: &playbook,
             target: &target,
@@ -393,7 +392,7 @@ impl State {
             approved_by,
         };
         if step == 0 {
-            self.attempts.add(&intent, now, &self.boot);
+            self.attempts.add(&intent);
         }
         effects.push(Effect::Record(Body::Intent(intent.clone())));
         let run = Run {

@@ -102,6 +102,7 @@ impl State {
             boot_ns: at.boot_ns.max(self.now.boot_ns),
             wall_ms: at.wall_ms,
         };
+        self.attempts.live(self.now, &self.boot);
         let mut effects = Vec::new();
         match wake {
             Wake::Tick => self.tick(&mut effects),

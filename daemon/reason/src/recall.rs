@@ -35,6 +35,7 @@ impl State {
         for record in records {
             self.recall_one(record.borrow(), &mut open);
         }
+        self.attempts.live(now, &self.boot);
         let now = self.now;
         self.inhibits.retain(|inhibit| is_in_force(inhibit, now));
         for intent in open.intents.into_values() {
@@ -75,6 +76,7 @@ impl State {
     }
 
     fn recall_one(&mut self, record: &Record, open: &mut Open) {
+        self.attempts.live(record.at, &record.boot);
         match &record.body {
             Body::IncidentOpened(incident) => {
                 self.past.push_back(Past {
@@ -117,9 +119,8 @@ impl State {
                 }
             }
             Body::Intent(intent) => {
-                let (now, boot) = (self.now, self.boot.clone());
                 if is_first_step(&intent.id) {
-                    self.attempts.add(intent, now, &boot);
+                    self.attempts.add(intent);
                     if let Some(case) = self.cases.get_mut(&intent.incident) {
                         case.attempts += 1;
                     }

@@ -134,8 +134,8 @@ fn limits(world: &SimWorld) -> Result<(), String> {
         by_slice.entry(slice.as_str()).or_default().push(act.true_s);
     }
     for (unit, times) in &by_unit {
-        // The act follows its intent by up to half a minute, so two acts may lie this much closer.
-        let slack_s = 60;
+        // The act follows its intent by at most 20 s, so two acts may lie this much closer.
+        let slack_s = 30;
         if let Some(pair) = times
             .windows(2)
             .find(|pair| pair[1] - pair[0] + slack_s < HOUR_S)
@@ -152,7 +152,7 @@ fn limits(world: &SimWorld) -> Result<(), String> {
     for (slice, times) in &by_slice {
         if let Some(four) = times
             .windows(4)
-            .find(|four| four[3] - four[0] + 60 < HOUR_S)
+            .find(|four| four[3] - four[0] + 30 < HOUR_S)
         {
             return Err(format!(
                 "{slice} was touched four times within {} s",

@@ -71,7 +71,6 @@ pub(crate) struct Act {
     pub(crate) true_s: u64,
     /// Records on disk when it was carried out.
     pub(crate) disk_len: usize,
-    pub(crate) backup_running: bool,
     pub(crate) paused: bool,
 }
 
@@ -498,7 +497,6 @@ impl SimWorld {
         self.acts.push(Act {
             true_s: self.true_s(),
             disk_len: self.disk.len(),
-            backup_running: self.backup,
             paused: self.paused,
             intent: intent.clone(),
         });

@@ -4,7 +4,7 @@ use super::{Look, Word, pass, wait};
 
 pub(super) fn ask(look: &Look<'_>) -> Word {
     let cooldown = look.policy.cooldown.max(look.playbook.limits.cooldown);
-    match look.attempts.last_on(look.target, look.now, look.boot) {
+    match look.attempts.last_on(look.target) {
         Some(age) if age < cooldown.0 => wait(format!(
             "{} was touched {} s ago; the cooldown is {cooldown}",
             look.target,

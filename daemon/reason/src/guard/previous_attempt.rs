@@ -9,10 +9,7 @@ const LASTING: Duration = Duration::from_secs(3600);
 
 pub(super) fn ask(look: &Look<'_>) -> Word {
     let name = &look.playbook.name;
-    match look
-        .attempts
-        .last_of(name, look.target, look.now, look.boot)
-    {
+    match look.attempts.last_of(name, look.target) {
         Some(age) if age < LASTING => refuse(format!(
             "{name} was tried on {} {} s ago and did not last: escalating instead of a second identical try",
             look.target,

@@ -17,7 +17,7 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
         .policy
         .per_slice_per_hour
         .min(look.playbook.limits.per_slice_per_hour);
-    let used = look.attempts.in_slice(slice, HOUR, look.now, look.boot);
+    let used = look.attempts.in_slice(slice, HOUR);
     let text = format!("{used} of {limit} attempts in {slice} within the hour are used");
     if used >= usize::try_from(limit).unwrap_or(usize::MAX) {
         wait(text)

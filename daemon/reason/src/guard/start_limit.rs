@@ -13,9 +13,7 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
     }
     // Two independent counts; the higher one is the safer one.
     let seen = look.facts.starts_within(look.target, interval.0, look.now);
-    let ours = look
-        .attempts
-        .on_unit(look.target, interval.0, look.now, look.boot);
+    let ours = look.attempts.on_unit(look.target, interval.0);
     let used = seen.max(ours);
     // One start is left to people.
     if used + 1 >= usize::try_from(burst).unwrap_or(usize::MAX).max(2) {

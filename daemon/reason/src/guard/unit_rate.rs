@@ -11,9 +11,7 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
         .policy
         .per_unit_per_hour
         .min(look.playbook.limits.per_unit_per_hour);
-    let used = look
-        .attempts
-        .on_unit(look.target, HOUR, look.now, look.boot);
+    let used = look.attempts.on_unit(look.target, HOUR);
     let text = format!(
         "{used} of {limit} attempts on {} within the hour are used",
         look.target
