@@ -1,0 +1,48 @@
+//! What each word of the command line does; one file a group.
+
+#[cfg(feature = "offline")]
+mod chain;
+mod completions;
+#[cfg(feature = "offline")]
+mod fleet;
+mod operate;
+mod pause_file;
+mod playbook;
+mod show;
+mod watch;
+
+use crate::{
+    cli::{Audit, Cli, Playbook, Task},
+    client::Client,
+    exit::{Exit, Failed},
+    out::Out,
+};
+
+/// Does what the command line asks for.
+pub(crate) async fn run(cli: &Cli, out: &Out) -> Result<Exit, Failed> {
+    let client = Client::new(cli.socket.clone());
+    match &cli.task {
+        Task::Status => show::status(&client, out).await,
+        Task::Incidents { all } => show::incidents(&client, out, *all).await,
+        Task::Incident { id } => show::incident(&client, out, id).await,
+        Task::Why { id } => show::why(&client, out, id).await,
+        Task::Approve { id, binding } => {
+            operate::approve(&client, out, id, binding.as_deref()).await
+        }
+        Task::Reject { id, reason } => operate::reject(&client, out, id, reason).await,
+        Task::Inhibit(inhibit) => operate::inhibit(&client, out, inhibit).await,
+        Task::Pause { reason, state } => operate::pause(&client, out, reason, &state.dir).await,
+        Task::Resume { state } => operate::resume(&client, out, &state.dir).await,
+        Task::Watch => watch::watch(&client, out).await,
+        Task::Playbook(Playbook::Lint { paths }) => playbook::lint(out, paths),
+        Task::Playbook(Playbook::List) => show::playbooks(&client, out).await,
+        Task::Audit(Audit::Show { from, limit }) => show::audit(&client, out, *from, *limit).await,
+        #[cfg(feature = "offline")]
+        Task::Audit(Audit::Export { store, out: file }) => chain::export(out, store, file),
+        #[cfg(feature = "offline")]
+        Task::Audit(Audit::Verify(verify)) => chain::verify(out, verify),
+        #[cfg(feature = "offline")]
+        Task::Fleet(fleet) => fleet::run(out, fleet).await,
+        Task::Completions { shell } => completions::print(out, *shell),
+    }
+}

@@ -1,0 +1,175 @@
+//! One piece of evidence, and the words of the model, as people say them.
+
+use hostmedic_model::{
+    anomaly::Severity,
+    decision::{Stance, Verdict},
+    incident::{Evidence, IncidentStatus},
+    outcome::Verification,
+    playbook::Phase,
+    sample::Measure,
+    signal::Fact,
+    time::At,
+    unit::{ActiveState, UnitState},
+};
+
+use super::text::{Tone, size};
+
+/// When it happened.
+pub(crate) fn moment(evidence: &Evidence) -> At {
+    match evidence {
+        Evidence::Signal(signal) => signal.at,
+        Evidence::Anomaly(anomaly) => anomaly.at,
+        Evidence::Sample(sample) => sample.at,
+    }
+}
+
+/// What it says, in one line.
+pub(crate) fn line(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::Signal(signal) => format!("{}: {}", signal.subject, fact(&signal.fact)),
+        Evidence::Anomaly(anomaly) => format!(
+            "{} is {}, normal is {} ± {} ({:.1} spreads, {})",
+            anomaly.series,
+            number(anomaly.series.measure, anomaly.observed),
+            number(anomaly.series.measure, anomaly.expected),
+            number(anomaly.series.measure, anomaly.spread),
+            anomaly.deviation,
+            severity(anomaly.severity).0,
+        ),
+        Evidence::Sample(sample) => {
+            format!(
+                "{} is {}",
+                sample.series,
+                number(sample.series.measure, sample.value)
+            )
+        }
+    }
+}
+
+fn fact(fact: &Fact) -> String {
+    match fact {
+        Fact::OomKill(kill) => {
+            format!(
+                "the kernel killed {} (pid {}) for lack of memory",
+                kill.comm, kill.pid
+            )
+        }
+        Fact::ProcessExec(exec) => format!("{} (pid {}) began", exec.comm, exec.pid),
+        Fact::ProcessExit(exit) if exit.signal != 0 => {
+            format!(
+                "signal {} ended {} (pid {})",
+                exit.signal, exit.comm, exit.pid
+            )
+        }
+        Fact::ProcessExit(exit) => {
+            format!(
+                "{} (pid {}) ended with status {}",
+                exit.comm, exit.pid, exit.status
+            )
+        }
+        Fact::UnitState(state) => unit_state(state),
+        Fact::UnitRemoved => "systemd forgot the unit".to_owned(),
+    }
+}
+
+/// `failed/failed, result oom-kill, invocation 0a1b2c3d0a1b`.
+pub(crate) fn unit_state(state: &UnitState) -> String {
+    let mut text = format!("{}/{}", active(state.active), state.sub);
+    if !state.result.is_empty() {
+        text += &format!(", result {}", state.result);
+    }
+    if let Some(invocation) = &state.invocation_id {
+        text += &format!(", invocation {}", super::text::short(invocation));
+    }
+    if state.n_restarts > 0 {
+        text += &format!(", restarted {} times by systemd", state.n_restarts);
+    }
+    text
+}
+
+/// A number in the unit of its measure.
+fn number(measure: Measure, value: f64) -> String {
+    match measure {
+        Measure::UnitMemoryBytes if value >= 0.0 => size(value as u64),
+        Measure::CpuBusyRatio
+        | Measure::MemoryUsedRatio
+        | Measure::DiskUsedRatio
+        | Measure::JournalShareRatio => format!("{:.1} %", value * 100.0),
+        Measure::LoadPerCpu | Measure::ExecPerS | Measure::UnitMemoryBytes => {
+            format!("{value:.2}")
+        }
+    }
+}
+
+/// systemd's word for a state.
+pub(crate) fn active(state: ActiveState) -> &'static str {
+    match state {
+        ActiveState::Active => "active",
+        ActiveState::Reloading => "reloading",
+        ActiveState::Refreshing => "refreshing",
+        ActiveState::Inactive => "inactive",
+        ActiveState::Failed => "failed",
+        ActiveState::Activating => "activating",
+        ActiveState::Deactivating => "deactivating",
+        ActiveState::Maintenance => "maintenance",
+        ActiveState::Unknown => "unknown",
+    }
+}
+
+pub(crate) fn severity(severity: Severity) -> (&'static str, Option<Tone>) {
+    match severity {
+        Severity::Info => ("info", None),
+        Severity::Warning => ("warning", Some(Tone::Warn)),
+        Severity::Critical => ("critical", Some(Tone::Bad)),
+    }
+}
+
+pub(crate) fn status(status: IncidentStatus) -> (&'static str, Option<Tone>) {
+    match status {
+        IncidentStatus::Open => ("open", Some(Tone::Warn)),
+        IncidentStatus::Held => ("held", Some(Tone::Warn)),
+        IncidentStatus::AwaitingApproval => ("waits for approval", Some(Tone::Warn)),
+        IncidentStatus::Acting => ("acting", None),
+        IncidentStatus::Verifying => ("verifying", None),
+        IncidentStatus::Escalated => ("escalated", Some(Tone::Bad)),
+        IncidentStatus::Resolved => ("resolved", Some(Tone::Good)),
+        IncidentStatus::Closed => ("closed", Some(Tone::Dim)),
+    }
+}
+
+pub(crate) fn verdict(verdict: Verdict) -> (&'static str, Option<Tone>) {
+    match verdict {
+        Verdict::Act => ("act", Some(Tone::Good)),
+        Verdict::Propose => ("propose", Some(Tone::Warn)),
+        Verdict::Shadow => ("shadow", Some(Tone::Dim)),
+        Verdict::Hold => ("hold", Some(Tone::Warn)),
+        Verdict::Escalate => ("escalate", Some(Tone::Bad)),
+    }
+}
+
+pub(crate) fn stance(stance: Stance) -> (&'static str, Option<Tone>) {
+    match stance {
+        Stance::Pass => ("pass", Some(Tone::Good)),
+        Stance::Wait => ("wait", Some(Tone::Warn)),
+        Stance::Ask => ("ask", Some(Tone::Warn)),
+        Stance::Shadow => ("shadow", Some(Tone::Dim)),
+        Stance::Refuse => ("refuse", Some(Tone::Bad)),
+    }
+}
+
+pub(crate) fn verification(verification: Verification) -> (&'static str, Option<Tone>) {
+    match verification {
+        Verification::Resolved => ("resolved", Some(Tone::Good)),
+        Verification::Unchanged => ("unchanged", Some(Tone::Bad)),
+        Verification::Worse => ("worse", Some(Tone::Bad)),
+        Verification::Indeterminate => ("indeterminate", Some(Tone::Bad)),
+    }
+}
+
+pub(crate) fn phase(phase: Phase) -> (&'static str, &'static str) {
+    match phase {
+        Phase::Observe => ("observe", "only says what it would do"),
+        Phase::Assist => ("assist", "acts after an operator's approval"),
+        Phase::Autonomous => ("autonomous", "acts within its limits"),
+    }
+}
