@@ -6,7 +6,7 @@
 //! it goes: the container also dies with the process that booted it.
 
 use std::{
-    fs, io,
+    env, fs, io,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{self, Child, Command, Output, Stdio},
@@ -87,10 +87,11 @@ impl Nspawn {
             "booting a container needs root; use sudo"
         );
         let rootfs = rootfs::ensure()?;
-        remove_stale_cgroups();
+        remove_stale();
         let number = BOOTS.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}", process::id());
-        let run_dir = TempDir::with_prefix(&name).context("cannot make a run directory")?;
+        let run_dir =
+            TempDir::with_prefix(format!("{name}-")).context("cannot make a run directory")?;
         let cgroups: Vec<_> = cgroup_roots()
             .into_iter()
             .map(|root| root.join(&name))
@@ -234,6 +235,11 @@ impl Nspawn {
     pub fn write_unit(&self, name: &str, text: &str) -> Result<()> {
         self.write_file(&format!("/etc/systemd/system/{name}"), text, 0o644)?;
         self.sh("systemctl daemon-reload").map(drop)
+    }
+
+    /// Where the cgroup paths of its systemd begin in the host's v2 tree: `/NAME/payload`.
+    pub fn cgroup_below(&self) -> String {
+        format!("/{}/payload", self.name)
     }
 
     /// Directory of a unit's v2 cgroup as the host sees it; it exists while the unit runs.
@@ -457,18 +463,30 @@ fn kill_pid(pid: u32) {
     }
 }
 
-/// Removes cgroups whose booting process was killed before it could.
-fn remove_stale_cgroups() {
-    for root in cgroup_roots() {
-        for entry in fs::read_dir(root).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let owner = name
-                .to_str()
-                .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
-            if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-                remove_cgroup(&entry.path());
-            }
-        }
+/// Removes cgroups and run directories whose booting process ended without dropping its
+/// container: it was killed, or held it in a static.
+fn remove_stale() {
+    let is_stale = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let owner = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        owner
+            .is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists())
+    };
+    let stale = |dir: PathBuf| {
+        fs::read_dir(dir)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(is_stale)
+            .map(|entry| entry.path())
+    };
+    for cgroup in cgroup_roots().into_iter().flat_map(stale) {
+        remove_cgroup(&cgroup);
+    }
+    for run_dir in stale(env::temp_dir()) {
+        let _ = fs::remove_dir_all(run_dir);
     }
 }
 

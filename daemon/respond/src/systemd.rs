@@ -147,7 +147,10 @@ async fn listen(conn: &Connection) -> Result<MessageStream, String> {
         .map_err(|error| said(&error))?;
     match manager_call(conn, "Subscribe", &()).await {
         Ok(_) => Ok(ended),
-        Err(error) if error_name(&error) == Some("org.freedesktop.systemd1.AlreadySubscribed") => {
+        Err(error)
+            if error_name(&error).as_deref()
+                == Some("org.freedesktop.systemd1.AlreadySubscribed") =>
+        {
             Ok(ended)
         }
         Err(error) => Err(said(&error)),
@@ -202,7 +205,7 @@ impl JobEnd {
 /// nothing; no answer means that we do not know.
 fn refused_or_unknown(intent: &Intent, error: &zbus::Error) -> StepResult {
     let (verb, unit) = (intent.verb.word(), &intent.unit);
-    let advice = match error_name(error) {
+    let advice = match error_name(error).as_deref() {
         // The bus itself says these when systemd did not answer.
         None
         | Some(

@@ -207,7 +207,9 @@ async fn read_timer(conn: &Connection, name: UnitName) -> Result<Option<Timer>, 
     const TIMER: &str = "org.freedesktop.systemd1.Timer";
     let props = match Props::read(conn, &unit_path(&name), TIMER, name.as_str()).await {
         // It went between the listing and here.
-        Err(error) if error.name() == Some("org.freedesktop.DBus.Error.UnknownObject") => {
+        Err(error)
+            if error.name().as_deref() == Some("org.freedesktop.DBus.Error.UnknownObject") =>
+        {
             return Ok(None);
         }
         read => read?,
@@ -397,7 +399,7 @@ async fn inhibitors(conn: &Connection) -> Result<Vec<Inhibitor>, BusError> {
                 })
                 .collect())
         }
-        Err(error) if error_name(&error).is_some_and(|name| ABSENT.contains(&name)) => {
+        Err(error) if error_name(&error).is_some_and(|name| ABSENT.contains(&name.as_str())) => {
             Ok(Vec::new())
         }
         Err(error) => Err(call(error)),

@@ -13,7 +13,8 @@ use hostmedic_model::{
 use zbus::Connection;
 
 use super::{
-    ANSWER_WAIT_MAX, BusError, SYSTEMD, UNIT, closure, in_time, name::unit_path, props::Props,
+    ANSWER_WAIT_MAX, BusError, SYSTEMD, UNIT, closure, error_name, in_time, name::unit_path,
+    props::Props,
 };
 use crate::host::clock;
 
@@ -150,8 +151,9 @@ async fn job_type(conn: &Connection, path: &str) -> Result<String, BusError> {
             let value: zbus::Variant<'_> = body.deserialize().map_err(call)?;
             String::try_from(value).map_err(call)
         }
-        Err(zbus::Error::MethodError(name, ..))
-            if name.as_str() == "org.freedesktop.DBus.Error.UnknownObject" =>
+        Err(error)
+            if error_name(&error).as_deref()
+                == Some("org.freedesktop.DBus.Error.UnknownObject") =>
         {
             Ok("ended".to_owned())
         }

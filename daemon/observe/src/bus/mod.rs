@@ -14,7 +14,7 @@ pub mod units;
 use std::{future::Future, time::Duration};
 
 use hostmedic_model::subject::UnitName;
-use zbus::{Connection, Proxy, connection::Builder, proxy::CacheProperties};
+use zbus::{Connection, DBusError as _, Proxy, connection::Builder, proxy::CacheProperties};
 
 /// systemd's name on the bus.
 pub const SYSTEMD: &str = "org.freedesktop.systemd1";
@@ -78,7 +78,7 @@ pub enum BusError {
 
 impl BusError {
     /// The D-Bus error name, where the other side answered with one.
-    pub fn name(&self) -> Option<&str> {
+    pub fn name(&self) -> Option<String> {
         match self {
             Self::Call { source, .. } => error_name(source),
             _ => None,
@@ -86,10 +86,15 @@ impl BusError {
     }
 }
 
-/// The D-Bus error name, where the other side answered with one.
-pub fn error_name(error: &zbus::Error) -> Option<&str> {
+/// The D-Bus error name, where the other side answered with one; `None` if we were cut off or
+/// could not read the answer.
+pub fn error_name(error: &zbus::Error) -> Option<String> {
     match error {
-        zbus::Error::MethodError(name, ..) => Some(name.as_str()),
+        zbus::Error::MethodError(name, ..) => Some(name.to_string()),
+        zbus::Error::FDO(known) => match known.as_ref() {
+            zbus::fdo::Error::ZBus(error) => error_name(error),
+            known => Some(known.name().to_string()),
+        },
         _ => None,
     }
 }

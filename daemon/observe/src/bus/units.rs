@@ -203,6 +203,7 @@ impl UnitWatch {
                     self.tell(&unit, reading, told).await;
                 }
                 Some(Mark::Removed(unit)) => self.tell_removed(&unit, told).await,
+                Some(Mark::Reloaded) => self.tell_all(conn, told).await?,
                 None => {}
             }
         }
@@ -260,25 +261,31 @@ impl UnitWatch {
     }
 }
 
-/// A unit whose state may have changed.
+/// What has to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Mark {
+    /// A unit's state may have changed.
     Changed(UnitName),
+    /// A unit was unloaded.
     Removed(UnitName),
+    /// systemd has read all unit files again, and made every unit anew.
+    Reloaded,
 }
 
 /// Marked units in the order they were first marked. The newest mark of a unit wins, so one
-/// that changed several times is read once.
+/// that changed several times is read once. `None` stands for all of them.
 #[derive(Debug, Default)]
 struct Pending {
-    order: VecDeque<UnitName>,
-    newest: HashMap<UnitName, Mark>,
+    order: VecDeque<Option<UnitName>>,
+    newest: HashMap<Option<UnitName>, Mark>,
 }
 
 impl Pending {
     fn add(&mut self, mark: Mark) {
-        let (Mark::Changed(unit) | Mark::Removed(unit)) = &mark;
-        let unit = unit.clone();
+        let unit = match &mark {
+            Mark::Changed(unit) | Mark::Removed(unit) => Some(unit.clone()),
+            Mark::Reloaded => None,
+        };
         if self.newest.insert(unit.clone(), mark).is_none() {
             self.order.push_back(unit);
         }
@@ -342,6 +349,7 @@ async fn mark(changes: Changes, marks: mpsc::Sender<Mark>) -> BusError {
             "the bus closed the connection".to_owned(),
         ))
     };
+    let mut reloading = false;
     loop {
         let (message, is_change) = tokio::select! {
             message = properties.next() => (message, true),
@@ -351,7 +359,7 @@ async fn mark(changes: Changes, marks: mpsc::Sender<Mark>) -> BusError {
             None => return closed(),
             Some(Err(error)) => return lost(error),
             Some(Ok(message)) if is_change => changed(&message),
-            Some(Ok(message)) => appeared(&message),
+            Some(Ok(message)) => appeared(&message, &mut reloading),
         };
         // Full means that reading has stalled: better to begin again than to miss a change.
         if let Some(mark) = mark
@@ -368,20 +376,28 @@ fn changed(message: &Message) -> Option<Mark> {
     is_watched(&unit).then_some(Mark::Changed(unit))
 }
 
-/// `UnitNew` and `UnitRemoved`. A new unit's first state comes with no other signal.
-fn appeared(message: &Message) -> Option<Mark> {
+/// `UnitNew`, `UnitRemoved` and `Reloading`. A new unit's first state comes with no other
+/// signal. While systemd reloads, every unit is removed and made anew: that is no news, so what
+/// really changed is looked for once, at its end.
+fn appeared(message: &Message, reloading: &mut bool) -> Option<Mark> {
     let header = message.header();
-    let member = header.member()?.as_str();
-    if member != "UnitNew" && member != "UnitRemoved" {
-        return None;
+    let body = message.body();
+    match header.member()?.as_str() {
+        "Reloading" => {
+            *reloading = body.deserialize().ok()?;
+            (!*reloading).then_some(Mark::Reloaded)
+        }
+        word @ ("UnitNew" | "UnitRemoved") if !*reloading => {
+            let (name, _): (String, OwnedObjectPath) = body.deserialize().ok()?;
+            let unit = UnitName::new(name).ok().filter(is_watched)?;
+            Some(if word == "UnitNew" {
+                Mark::Changed(unit)
+            } else {
+                Mark::Removed(unit)
+            })
+        }
+        _ => None,
     }
-    let (name, _): (String, OwnedObjectPath) = message.body().deserialize().ok()?;
-    let unit = UnitName::new(name).ok().filter(is_watched)?;
-    Some(if member == "UnitNew" {
-        Mark::Changed(unit)
-    } else {
-        Mark::Removed(unit)
-    })
 }
 
 /// Types that have a `Result`; the states of others say nothing that these do not.
@@ -435,6 +451,21 @@ struct Reading {
 ///
 /// `None`: the unit is gone.
 async fn read_state(conn: &Connection, unit: &UnitName) -> Result<Option<Reading>, BusError> {
+    let call = |source| BusError::Call {
+        what: format!("read {unit} from systemd"),
+        source,
+    };
+    // Asking a unit's path loads it, and that is told like any new unit: without this we would
+    // load a unit, be told of it, load it again, and so on.
+    let manager = manager(conn).await.map_err(call)?;
+    match manager
+        .call::<_, _, OwnedObjectPath>("GetUnit", &(unit.as_str(),))
+        .await
+    {
+        Ok(_) => {}
+        Err(error) if error_name(&error).as_deref().is_some_and(is_gone) => return Ok(None),
+        Err(error) => return Err(call(error)),
+    }
     let path = unit_path(unit);
     let own = type_interface(unit).unwrap_or(UNIT);
     let reads = tokio::try_join!(
@@ -457,7 +488,7 @@ async fn read_state(conn: &Connection, unit: &UnitName) -> Result<Option<Reading
     };
     let (active, sub, invocation, changed, result, control_group, restarts) = match reads {
         Ok(reads) => reads,
-        Err(error) if error_name(&error).is_some_and(is_gone) => return Ok(None),
+        Err(error) if error_name(&error).as_deref().is_some_and(is_gone) => return Ok(None),
         Err(error) => return Err(call(error)),
     };
     let text = |value: zbus::OwnedVariant| String::try_from(value).map_err(call);
@@ -523,8 +554,11 @@ mod tests {
         pending.add(Mark::Removed(unit("a.service")));
         pending.add(Mark::Changed(unit("a.service")));
         pending.add(Mark::Removed(unit("b.service")));
+        pending.add(Mark::Reloaded);
+        pending.add(Mark::Reloaded);
         assert_eq!(pending.take(), Some(Mark::Changed(unit("a.service"))));
         assert_eq!(pending.take(), Some(Mark::Removed(unit("b.service"))));
+        assert_eq!(pending.take(), Some(Mark::Reloaded));
         assert_eq!(pending.take(), None);
     }
 
