@@ -2,8 +2,8 @@
 //!
 //! Without it nothing could be tested against real unit states, jobs and timers but the
 //! machine's own. Each boot sees the cached root file system through an overlay whose upper
-//! layer is a tmpfs in a private mount namespace, so nothing is left when it is gone, however
-//! it goes: the container also dies with the process that booted it.
+//! layer is a tmpfs in a private mount namespace, and everything runs in a process namespace that
+//! dies with the process that booted it, so nothing is left when it is gone, however it goes.
 
 use std::{
     env, fs, io,
@@ -63,7 +63,11 @@ impl Options {
 #[derive(Debug)]
 pub struct Nspawn {
     name: String,
+    /// PID 1 of the container.
     leader: u32,
+    /// PID 1 of the namespace around it, which is systemd-nspawn.
+    nspawn: u32,
+    /// The parent of that one.
     container: Child,
     /// cgroups made for it: the v2 one first.
     cgroups: Vec<PathBuf>,
@@ -112,6 +116,7 @@ impl Nspawn {
         let mut booted = Self {
             name,
             leader: 0,
+            nspawn: 0,
             container,
             cgroups,
             run_dir,
@@ -279,7 +284,8 @@ impl Nspawn {
             }
             thread::sleep(Duration::from_millis(50));
             if self.leader == 0 {
-                self.leader = leader_of(self.container.id()).unwrap_or(0);
+                self.nspawn = init_below(self.container.id()).unwrap_or(0);
+                self.leader = init_below(self.nspawn).unwrap_or(0);
             } else if self.root().join("run/dbus/system_bus_socket").exists() {
                 let output = self.exec(&["systemctl", "is-system-running"])?;
                 said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -294,20 +300,13 @@ impl Nspawn {
 
 impl Drop for Nspawn {
     fn drop(&mut self) {
-        // Killing PID 1 of a namespace kills every process in it, at once and surely;
-        // systemd-nspawn then ends by itself.
-        if self.leader != 0 {
-            kill_pid(self.leader);
+        // Killing PID 1 of a namespace kills every process in it, at once and surely. Its parent
+        // ends only after all of them have.
+        if self.nspawn != 0 {
+            kill_pid(self.nspawn);
         } else {
             kill_pid(self.container.id());
         }
-        for _ in 0..100 {
-            match self.container.try_wait() {
-                Ok(None) => thread::sleep(Duration::from_millis(50)),
-                Ok(Some(_)) | Err(_) => break,
-            }
-        }
-        kill_pid(self.container.id());
         let _ = self.container.wait();
         for cgroup in &self.cgroups {
             remove_cgroup(cgroup);
@@ -346,6 +345,8 @@ exec systemd-nspawn --directory="$run/tmp/root" "$@"
         "--propagation",
         "private",
     ]);
+    // If the caller dies, so does unshare, so does PID 1 of this namespace, so does all in it.
+    command.args(["--pid", "--fork", "--kill-child=KILL", "--mount-proc"]);
     command.args(["sh", "-c", SCRIPT, "sh"]);
     command
         .arg(run_dir)
@@ -432,14 +433,17 @@ fn cgroup_roots() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The child of systemd-nspawn that is PID 1 of a namespace of its own.
-fn leader_of(nspawn: u32) -> Option<u32> {
+/// The child of `parent` that is PID 1 of a namespace of its own.
+fn init_below(parent: u32) -> Option<u32> {
+    if parent == 0 {
+        return None;
+    }
     fs::read_dir("/proc")
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
         .find(|pid| {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            field(&status, "PPid:") == Some(nspawn.to_string())
+            field(&status, "PPid:") == Some(parent.to_string())
                 && namespaced_pid(*pid).as_deref() == Some("1")
         })
 }

@@ -216,7 +216,10 @@ impl UnitWatch {
         reading: Option<Reading>,
         told: &mut HashMap<UnitName, UnitState>,
     ) {
-        let Some(reading) = reading else { return };
+        let Some(reading) = reading else {
+            // The mark that said so may have been replaced by a newer one.
+            return self.tell_removed(unit, told).await;
+        };
         if !reading.control_group.is_empty() {
             let path = format!("{}{}", self.cgroup_below, reading.control_group);
             self.subjects.note(&path, clock::now());
