@@ -6,22 +6,24 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use hostmedic_model::{
     decision::PlaybookRef,
-    intent::Intent,
+    incident::IncidentStatus,
     playbook::Playbook,
     record::{Body, Record, Started},
     signal::Signal,
     time::At,
     view::ReplicationStatus,
-    wake::{Effect, Inspection, Wake},
+    wake::{Effect, Wake},
 };
-use hostmedic_observe::{
-    bus::{self, calendar::CalendarConfig},
-    host::clock,
-    subject::Subjects,
-};
+use hostmedic_observe::{host::clock, subject::Subjects};
 use hostmedic_reason::pipeline::State;
-use hostmedic_respond::{capture::Capture, crash::crash_point, systemd};
-use hostmedic_retain::{keys::HostKey, ledger::Ledger, replicate};
+use hostmedic_respond::{capture::Capture, crash::crash_point};
+use hostmedic_retain::{
+    bundle::Bundle,
+    keys::HostKey,
+    ledger::Ledger,
+    replicate::{self, Pace, Refusal, Replication},
+    store::Store,
+};
 use hostmedic_serve as serve;
 use sd_notify::NotifyState;
 use tokio::{
@@ -36,6 +38,11 @@ use crate::{
     sources,
     vitals::Vitals,
 };
+
+mod bus_link;
+mod status;
+
+use bus_link::Bus;
 
 /// Records of one append.
 const APPEND_MAX: usize = 128;
@@ -53,6 +60,8 @@ const BATCH_MAX: usize = 256;
 const TICK: Duration = Duration::from_millis(500);
 /// Coverage rows go into the chain this often.
 const COVERAGE_EVERY: Duration = Duration::from_secs(15 * 60);
+/// The calendar is read this often beside every decision's own look, for `medic status`.
+const CALENDAR_EVERY: Duration = Duration::from_secs(60);
 /// The hooks are timed this often, for a second.
 const TIMING_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How far back the chain is read at the start: what limits and recurrence look at.
@@ -90,7 +99,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
     let key = HostKey::load_or_create(&config.state_dir.join("host-key.pem"))?;
     let ledger = Arc::new(Ledger::open(
         &config.state_dir.join("ledger"),
-        key.clone(),
+        key,
         boot.clone(),
     )?);
     let started_at = clock::now();
@@ -101,8 +110,13 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         playbooks,
     );
     let mut unreadable = None;
-    let past = ledger.store().since(started_at.wall_ms.saturating_sub(RECALL_MS))?;
-    state.recall(past.map_while(|record| record.map_err(|error| unreadable = Some(error)).ok()), started_at);
+    let past = ledger
+        .store()
+        .since(started_at.wall_ms.saturating_sub(RECALL_MS))?;
+    state.recall(
+        past.map_while(|record| record.map_err(|error| unreadable = Some(error)).ok()),
+        started_at,
+    );
     if let Some(error) = unreadable {
         // Limits that cannot be rebuilt are limits that do not hold.
         return Err(error).context("cannot rebuild limits and incidents from the audit ledger");
@@ -122,7 +136,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         |_| "unknown".into(),
         |name| name.to_string_lossy().into_owned(),
     );
-    let (replication, mut refusals) = start_replication(&config, &ledger, &key, &hostname)?;
+    let (replication, mut refusals) = start_replication(&config, ledger.store(), &hostname)?;
 
     let mut driver = Driver {
         pause_flag: config.state_dir.join(PAUSE_FLAG),
@@ -169,6 +183,8 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
     let mut coverage =
         tokio::time::interval_at(tokio::time::Instant::now() + COVERAGE_EVERY, COVERAGE_EVERY);
     let mut timing = tokio::time::interval(TIMING_EVERY);
+    let mut calendar = tokio::time::interval(CALENDAR_EVERY);
+    calendar.set_missed_tick_behavior(MissedTickBehavior::Delay);
     notify(&[NotifyState::Ready]);
     tracing::info!(host = %driver.ledger.store().host(), phase = ?driver.config.policy.phase, "Started.");
     let mut batch = Vec::with_capacity(BATCH_MAX);
@@ -191,7 +207,8 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
                 driver.apply(Wake::Samples(set)).await;
             }
             Some(question) = questions.recv() => driver.answer(question).await,
-            Some(reason) = refusals.recv() => {
+            Some(refusal) = refusals.recv() => {
+                let reason = format!("{}: {}", refusal.kind, refusal.reason);
                 driver.carry_out(vec![Effect::Record(Body::ReplicationRefused { reason })]).await;
             }
             _ = tick.tick() => {
@@ -202,6 +219,12 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
             _ = coverage.tick() => {
                 let row = driver.vitals.read();
                 driver.carry_out(vec![Effect::Record(Body::Coverage(row))]).await;
+            }
+            _ = calendar.tick() => {
+                let (bus, answers) = (driver.bus.clone(), driver.answers.clone());
+                tokio::spawn(async move {
+                    _ = answers.send(Wake::Calendar(bus.calendar().await)).await;
+                });
             }
             _ = timing.tick() => {
                 let vitals = Arc::clone(&driver.vitals);
@@ -227,28 +250,25 @@ fn notify(states: &[NotifyState<'_>]) {
 /// Begins to copy the chain to the collector, if there is one.
 fn start_replication(
     config: &Config,
-    ledger: &Arc<Ledger>,
-    key: &HostKey,
+    store: Store,
     hostname: &str,
-) -> anyhow::Result<(watch::Receiver<ReplicationStatus>, mpsc::Receiver<String>)> {
-    let (refusals_in, refusals) = mpsc::channel(8);
+) -> anyhow::Result<(watch::Receiver<ReplicationStatus>, mpsc::Receiver<Refusal>)> {
     let Some(collector) = &config.collector else {
         let (_, status) = watch::channel(ReplicationStatus::default());
+        let (_, refusals) = mpsc::channel(1);
         return Ok((status, refusals));
     };
-    let status = replicate::spawn(
-        &collector.bundle,
-        Arc::clone(ledger),
-        key,
-        hostname,
-        refusals_in,
-    )
-    .with_context(|| {
-        format!(
-            "cannot use the collector's bundle {}",
-            collector.bundle.display()
-        )
-    })?;
+    let bundle = Bundle::load(&collector.bundle)?;
+    let Replication {
+        status, refusals, ..
+    } = replicate::spawn(
+        replicate::Config {
+            bundle,
+            hostname: hostname.to_owned(),
+            pace: Pace::default(),
+        },
+        store,
+    );
     Ok((status, refusals))
 }
 
@@ -308,8 +328,9 @@ impl Driver {
             match effect {
                 Effect::Record(body) => {
                     let mut bodies = vec![body];
-                    while bodies.len() < APPEND_MAX && let Some(Effect::Record(body)) =
-                        effects.next_if(|next| matches!(next, Effect::Record(_)))
+                    while bodies.len() < APPEND_MAX
+                        && let Some(Effect::Record(body)) =
+                            effects.next_if(|next| matches!(next, Effect::Record(_)))
                     {
                         bodies.push(body);
                     }
@@ -339,6 +360,9 @@ impl Driver {
                     unit,
                     also,
                 } => {
+                    if self.state.status(&incident) == Some(IncidentStatus::Verifying) {
+                        crash_point("check-begun");
+                    }
                     let (bus, answers) = (self.bus.clone(), self.answers.clone());
                     tokio::spawn(async move {
                         let inspection = bus.inspect(&unit, &also).await;
@@ -457,97 +481,6 @@ impl Driver {
         {
             tracing::warn!(flag = %self.pause_flag.display(), "Paused by the flag file.");
             self.state.pause(reason.trim().to_owned());
-        }
-    }
-}
-
-mod status;
-
-/// The systemd that is looked at and acted through. Connects when needed and again after a loss.
-#[derive(Clone)]
-struct Bus {
-    address: Option<String>,
-    calendar: Arc<CalendarConfig>,
-    connection: Arc<tokio::sync::Mutex<Option<zbus::Connection>>>,
-}
-
-impl Bus {
-    fn new(address: Option<String>, calendar: CalendarConfig) -> Self {
-        Self {
-            address,
-            calendar: Arc::new(calendar),
-            connection: Arc::default(),
-        }
-    }
-
-    async fn connection(&self) -> Result<zbus::Connection, String> {
-        let mut connection = self.connection.lock().await;
-        if let Some(alive) = connection
-            .as_ref()
-            .filter(|connection| !connection.is_closed())
-        {
-            return Ok(alive.clone());
-        }
-        let new = bus::connect(self.address.as_deref())
-            .await
-            .map_err(|error| error.to_string())?;
-        *connection = Some(new.clone());
-        Ok(new)
-    }
-
-    /// A connection that did not answer is not used again.
-    async fn drop_connection(&self) {
-        *self.connection.lock().await = None;
-    }
-
-    async fn inspect(
-        &self,
-        unit: &hostmedic_model::subject::UnitName,
-        also: &[hostmedic_model::subject::UnitName],
-    ) -> Inspection {
-        let connection = match self.connection().await {
-            Ok(connection) => connection,
-            Err(reason) => {
-                let calendar = hostmedic_model::calendar::CalendarReading::Unreadable {
-                    at: clock::now(),
-                    reason: reason.clone(),
-                };
-                return Inspection {
-                    unit: Err(reason),
-                    calendar,
-                    also_down: Vec::new(),
-                };
-            }
-        };
-        let (unit, calendar, down) = tokio::join!(
-            bus::inspect::inspect(&connection, unit),
-            bus::calendar::read(&connection, &self.calendar),
-            bus::inspect::down(&connection, also),
-        );
-        let also_down = down.unwrap_or_else(|error| {
-            // Unknown is not up.
-            tracing::warn!(%error, "Cannot tell whether dependents are up; taking them as down.");
-            also.to_vec()
-        });
-        if unit.is_err() {
-            self.drop_connection().await;
-        }
-        Inspection {
-            unit: unit.map_err(|error| error.to_string()),
-            calendar,
-            also_down,
-        }
-    }
-
-    async fn act(&self, intent: &Intent) -> hostmedic_model::outcome::StepEnd {
-        match self.connection().await {
-            Ok(connection) => systemd::act(&connection, intent).await,
-            Err(reason) => hostmedic_model::outcome::StepEnd {
-                at: clock::now(),
-                intent: intent.id.clone(),
-                result: hostmedic_model::outcome::StepResult::Refused { reason },
-                after: None,
-            },
         }
     }
 }

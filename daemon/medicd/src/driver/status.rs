@@ -40,7 +40,9 @@ impl Driver {
             counters,
             queues,
             baselines: self.state.baselines(),
-            audit: AuditStatus { seq: tip.seq, head: tip.hash.to_string(),
+            audit: AuditStatus {
+                seq: tip.seq,
+                head: tip.hash.to_string(),
                 failing: failing.map(ToOwned::to_owned),
                 unwritten,
                 dropped,

@@ -1,0 +1,244 @@
+//! Kills the real daemon at every named point between an intent and its outcome, against a real
+//! systemd, and starts it again.
+//!
+//! Whatever the point: no act without a durable intent, no second act, the intent is said to be
+//! indeterminate, it is verified, and the chain verifies.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use hostmedic_model::{
+    outcome::Verification,
+    record::{Body, Record},
+};
+use hostmedic_retain::{store::Store, verify};
+use hostmedic_tests::nspawn::{Nspawn, Options};
+
+/// Every point, and whether systemd had been asked by then.
+const POINTS: [(&str, Asked); 11] = [
+    ("intent-durable", Asked::No),
+    ("evidence-captured", Asked::No),
+    ("evidence-durable", Asked::No),
+    ("before-call", Asked::No),
+    ("call-sent", Asked::Yes),
+    ("job-ended", Asked::Yes),
+    ("unit-reread", Asked::Yes),
+    ("step-ended-durable", Asked::Yes),
+    ("check-begun", Asked::Yes),
+    ("outcome-known", Asked::Yes),
+    ("outcome-durable", Asked::Yes),
+];
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Asked {
+    No,
+    Yes,
+}
+
+/// Tried once, verified quickly: the shipped playbook's spans would only make the test slow.
+const PLAYBOOK: &str = "\
+# For the crash test: as the shipped one, with short spans.
+schema: 1
+name: unit-failed-no-restart
+version: 1
+describe: A unit failed and has no automatic restart; one restart is tried.
+trigger:
+  - signal: { kind: unit_state, within: 10m }
+  - unit_state: { active: [failed], result: [signal], restart_policy: [\"no\"] }
+steps:
+  - { unit: restart, wait: 20s }
+verify:
+  settle: 1s
+  within: 4s
+  checks: [unit_active, new_invocation]
+limits: { cooldown: 5m, per_unit_per_hour: 1, per_slice_per_hour: 3 }
+rollback: None is needed.
+";
+
+/// Longest wait for anything; far above what it takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Stage<'a> {
+    machine: &'a Nspawn,
+    unit: String,
+    dir: tempfile::TempDir,
+}
+
+impl Stage<'_> {
+    /// A unit that notes each of its starts, and a daemon's own directory.
+    fn set<'a>(machine: &'a Nspawn, name: &str) -> Stage<'a> {
+        let unit = format!("victim-{name}.service");
+        let text = format!(
+            "[Service]\nExecStartPre=/bin/sh -c 'echo start >> /run/starts-{name}'\nExecStart=/bin/sleep infinity\nRestart=no\n"
+        );
+        machine.write_unit(&unit, &text).unwrap();
+        machine.sh(&format!("systemctl start {unit}")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let playbooks = dir.path().join("playbooks");
+        fs::create_dir(&playbooks).unwrap();
+        fs::write(playbooks.join("unit-failed-no-restart.yaml"), PLAYBOOK).unwrap();
+        let config = format!(
+            "state_dir = \"{0}/state\"\nsocket = \"{0}/sock\"\nplaybooks_dir = \"{0}/playbooks\"\n\
+             bus_address = \"{1}\"\ncgroup_below = \"{2}\"\nprobes = false\n\
+             [policy]\nphase = \"autonomous\"\n",
+            dir.path().display(),
+            machine.bus_address(),
+            machine.cgroup_below(),
+        );
+        fs::write(dir.path().join("medicd.toml"), config).unwrap();
+        Stage { machine, unit, dir }
+    }
+
+    /// Starts the daemon and waits until it has seen the units.
+    fn start(&self, crash_at: &str) -> Child {
+        let bins = PathBuf::from(std::env::var_os("HOSTMEDIC_BIN_DIR").expect("HOSTMEDIC_BIN_DIR: run by `cargo xtask test`"));
+        let log = fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
+        let child = Command::new(bins.join("medicd-crash"))
+            .arg("--config")
+            .arg(self.dir.path().join("medicd.toml"))
+            .env("HOSTMEDIC_CRASH_AT", crash_at)
+            .env("RUST_LOG", "debug")
+            .stdin(Stdio::null())
+            .stderr(Stdio::from(log))
+            .spawn()
+            .unwrap();
+        let socket = self.dir.path().join("sock");
+        wait("the daemon's socket", || std::os::unix::net::UnixStream::connect(&socket).is_ok().then_some(()), self);
+        // The first sight of a unit is no signal: it must be known before it is killed.
+        let unit = &self.unit;
+        wait("the daemon to know the unit", || self.log().contains(&format!("subject={unit}")).then_some(()), self);
+        child
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.dir.path().join("state/ledger")
+    }
+
+    fn records(&self) -> Vec<Record> {
+        Store::open_read_only(&self.ledger()).unwrap().records(1, 10_000).unwrap()
+    }
+
+    fn starts(&self, name: &str) -> usize {
+        self.machine.sh(&format!("cat /run/starts-{name}")).unwrap().lines().count()
+    }
+}
+
+fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>, stage: &Stage<'_>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited for {what}; the daemon said:\n{}", stage.log());
+        sleep(Duration::from_millis(50));
+    }
+}
+
+fn end(child: &mut Child, stage: &Stage<'_>, what: &str) -> ExitStatus {
+    wait(what, || child.try_wait().unwrap(), stage)
+}
+
+fn terminate(mut child: Child, stage: &Stage<'_>) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let status = end(&mut child, stage, "the daemon to stop");
+    assert!(status.success(), "{status}: {}", stage.log());
+}
+
+fn count(records: &[Record], which: impl Fn(&Body) -> bool) -> usize {
+    records.iter().filter(|record| which(&record.body)).count()
+}
+
+fn verify_chain(ledger: &Path) {
+    let store = Store::open_read_only(ledger).unwrap();
+    let verified = verify::verify(&mut store.source(), None, |_, _| {});
+    assert!(verified.is_ok(), "{:?}", verified.err());
+}
+
+/// Goal: at no point does a death lose the record of an act, or make a second one.
+/// Method: die there, look at systemd and the ledger, start again, look once more.
+#[test]
+fn no_crash_point_acts_unrecorded_or_twice() {
+    let machine = Nspawn::boot(&Options::default()).unwrap();
+    for (number, (point, asked)) in POINTS.iter().enumerate() {
+        println!("dying at {point}");
+        // Units of one slice share its limit of three an hour, but each stage has a ledger of
+        // its own.
+        let name = format!("{number}");
+        let stage = Stage::set(&machine, &name);
+        let mut child = stage.start(point);
+        machine.sh(&format!("systemctl kill -s KILL {}", stage.unit)).unwrap();
+        let status = end(&mut child, &stage, &format!("the death at {point}"));
+        assert_eq!(status.signal(), Some(nix::libc::SIGABRT), "{point}: {status}");
+
+        let before = stage.records();
+        assert_eq!(count(&before, |body| matches!(body, Body::Intent(_))), 1, "{point}: an act's intent is durable before it");
+        verify_chain(&stage.ledger());
+
+        let child = stage.start("");
+        let outcome = wait(
+            &format!("the outcome after {point}"),
+            || {
+                stage.records().into_iter().find_map(|record| match record.body {
+                    Body::Outcome(outcome) => Some(outcome),
+                    _ => None,
+                })
+            },
+            &stage,
+        );
+        // Time enough for a second try, if there were one.
+        sleep(Duration::from_secs(2));
+        terminate(child, &stage);
+
+        let after = stage.records();
+        assert_eq!(count(&after, |body| matches!(body, Body::Intent(_))), 1, "{point}: never a second intent");
+        assert_eq!(count(&after, |body| matches!(body, Body::Outcome(_))), 1, "{point}");
+        let unknown = usize::from(*point != "outcome-durable");
+        assert_eq!(count(&after, |body| matches!(body, Body::Indeterminate { .. })), unknown, "{point}");
+        // One start by us at the beginning, and at most one by the daemon.
+        let (starts, expected) = (stage.starts(&name), 1 + usize::from(*asked == Asked::Yes));
+        assert_eq!(starts, expected, "{point}: {}", stage.log());
+        let verification = if *asked == Asked::Yes { Verification::Resolved } else { Verification::Unchanged };
+        assert_eq!(outcome.verification, verification, "{point}: {:?}", outcome.checks);
+        verify_chain(&stage.ledger());
+    }
+}
+
+/// Goal: limits survive a death: what was done before it counts after it.
+#[test]
+fn a_limit_holds_over_a_death() {
+    let machine = Nspawn::boot(&Options::default()).unwrap();
+    let stage = Stage::set(&machine, "limit");
+    let mut child = stage.start("outcome-durable");
+    machine.sh(&format!("systemctl kill -s KILL {}", stage.unit)).unwrap();
+    end(&mut child, &stage, "the death after the outcome");
+    assert_eq!(stage.starts("limit"), 2);
+
+    let child = stage.start("");
+    machine.sh(&format!("systemctl kill -s KILL {}", stage.unit)).unwrap();
+    wait(
+        "the second failure to be escalated",
+        || {
+            stage.records().iter().rev().find_map(|record| match &record.body {
+                Body::Decision(decision) if decision.reason.starts_with("previous_attempt") => Some(()),
+                _ => None,
+            })
+        },
+        &stage,
+    );
+    terminate(child, &stage);
+    assert_eq!(stage.starts("limit"), 2, "touched again: {}", stage.log());
+    verify_chain(&stage.ledger());
+}
