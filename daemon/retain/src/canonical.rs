@@ -102,7 +102,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     let value: Value =
         serde_json::from_slice(bytes).map_err(|error| DecodeError::Json(error.to_string()))?;
     match value.get("version") {
-        Some(version) if *version == Value::from(RECORD_VERSION) => {}
+        Some(version) if version.as_u64() == Some(RECORD_VERSION.into()) => {}
         Some(version) => {
             return Err(DecodeError::UnknownVersion {
                 found: version.to_string(),

@@ -123,6 +123,15 @@ struct Writer {
     broken: bool,
 }
 
+/// A batch that is ready to be written.
+struct Linked {
+    records: Vec<Record>,
+    /// The records' canonical bytes.
+    bytes: Vec<Vec<u8>>,
+    /// The last record.
+    tip: Link,
+}
+
 impl Ledger {
     /// Opens the ledger in `dir`, or begins one, and verifies its newest records.
     ///
@@ -220,7 +229,11 @@ impl Ledger {
         if writer.broken {
             self.mend(&mut writer)?;
         }
-        let (records, bytes, tip) = self.link(bodies, at, writer.tip)?;
+        let Linked {
+            records,
+            bytes,
+            tip,
+        } = self.link(bodies, at, writer.tip)?;
         let head = Head::sign(&self.key, writer.tip.seq + 1, tip, at.wall_ms);
         let written = canonical::encode_value(&head)
             .map_err(|why| LedgerError::Encode { seq: tip.seq, why })
@@ -244,12 +257,7 @@ impl Ledger {
     }
 
     /// Records for `bodies` after `tip`, their bytes, and the new tip.
-    fn link(
-        &self,
-        bodies: Vec<Body>,
-        at: At,
-        mut tip: Link,
-    ) -> Result<(Vec<Record>, Vec<Vec<u8>>, Link), LedgerError> {
+    fn link(&self, bodies: Vec<Body>, at: At, mut tip: Link) -> Result<Linked, LedgerError> {
         let count = bodies.len();
         let (mut records, mut encoded) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let host = self.key.public().host_id();
@@ -281,7 +289,11 @@ impl Ledger {
                 bytes,
             });
         }
-        Ok((records, encoded, tip))
+        Ok(Linked {
+            records,
+            bytes: encoded,
+            tip,
+        })
     }
 
     /// Opens the database again after a failed write and goes on from what it holds.

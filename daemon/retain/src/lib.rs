@@ -5,20 +5,33 @@
 //! with the host's public key ([`verify`], [`export`]), and are copied to the collector
 //! (`replicate`) that operators ask about the fleet (`fleet`).
 //!
-//! Without features this crate is pure: RocksDB is behind `rocksdb`, the network behind `grpc`.
+//! Without features this crate is pure: RocksDB is behind `rocksdb`, the network behind `grpc`
+//! (which reads what it sends from the store, and so needs both).
 
+#[cfg(feature = "grpc")]
+pub mod bundle;
 pub mod canonical;
 pub mod chain;
+#[cfg(feature = "grpc")]
+pub mod channel;
 pub mod export;
+#[cfg(feature = "grpc")]
+pub mod fleet;
 #[cfg(feature = "rocksdb")]
 mod head_file;
 pub mod keys;
 #[cfg(feature = "rocksdb")]
 pub mod ledger;
+#[cfg(feature = "grpc")]
+pub mod proto;
+#[cfg(feature = "grpc")]
+pub mod replicate;
 #[cfg(feature = "rocksdb")]
 pub mod rocks;
 #[cfg(test)]
 mod samples;
 #[cfg(feature = "rocksdb")]
 pub mod store;
+#[cfg(feature = "grpc")]
+pub mod tls;
 pub mod verify;

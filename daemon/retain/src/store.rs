@@ -19,7 +19,7 @@ use crate::{
     head_file::{self, Newest},
     keys::PublicKey,
     rocks::{self, Budget},
-    verify::{ChainSource, Entry, SourceError},
+    verify::{Paged, Pages, Part, SourceError},
 };
 
 /// Column families of the host's database.
@@ -261,73 +261,63 @@ impl Store {
         }))
     }
 
-    /// Whole batches after record `after_seq`: as many as fit in `bytes_max`, but at least one.
-    /// `after_seq` must be the last record of a batch (or 0); otherwise the rest of its batch comes
-    /// first. Empty at the end of the chain.
+    /// Whole batches that reach beyond record `after_seq`: as many as fit in `bytes_max`, but at
+    /// least one. Empty at the end of the chain.
     ///
     /// # Errors
     /// [`StoreError::Read`].
     pub fn batches(&self, after_seq: u64, bytes_max: usize) -> Result<Vec<Batch>, StoreError> {
         let (mut batches, mut bytes) = (Vec::new(), 0);
-        let mut from = after_seq + 1;
-        for (seq, row) in self.rows(HEADS, from, CHUNK)? {
-            let head = parse_head(seq, &row)?;
-            let covered = (head.seq + 1).saturating_sub(from);
-            if covered == 0 || covered > BATCH_RECORDS_MAX as u64 {
-                return Err(StoreError::Read {
-                    what: format!("the head at record {seq}"),
-                    why: format!("it covers {covered} records after record {}", from - 1),
-                });
-            }
-            let records = self.rows(RECORDS, from, covered as usize)?;
-            let records: Vec<_> = records.into_iter().map(|(_, bytes)| bytes).collect();
-            bytes += records.iter().map(Vec::len).sum::<usize>();
+        for (seq, row) in self.rows(HEADS, after_seq + 1, CHUNK)? {
+            let batch = self.batch(seq, &row)?;
+            bytes += batch.records.iter().map(Vec::len).sum::<usize>();
             if bytes > bytes_max && !batches.is_empty() {
                 break;
             }
-            from = head.seq + 1;
-            batches.push(Batch { records, head });
+            batches.push(batch);
         }
         Ok(batches)
     }
 
+    /// The batch under a head.
+    fn batch(&self, seq: u64, head: &[u8]) -> Result<Batch, StoreError> {
+        let head = parse_head(seq, head)?;
+        let covered = (head.seq + 1).saturating_sub(head.from_seq);
+        if head.seq != seq || !(1..=BATCH_RECORDS_MAX as u64).contains(&covered) {
+            return Err(StoreError::Read {
+                what: format!("the head at record {seq}"),
+                why: format!("it covers {} to {}", head.from_seq, head.seq),
+            });
+        }
+        let records = self.rows(RECORDS, head.from_seq, covered as usize)?;
+        Ok(Batch {
+            records: records.into_iter().map(|(_, bytes)| bytes).collect(),
+            head,
+        })
+    }
+
     /// The newest `limit` batches, oldest first.
     pub(crate) fn newest_batches(&self, limit: usize) -> Result<Vec<Batch>, StoreError> {
-        let mut rows: Vec<(Box<[u8]>, Box<[u8]>)> = self.with(HEADS, |db, family| {
+        let mut rows = self.with(HEADS, |db, family| {
             db.iterator_cf(family, IteratorMode::End)
                 .take(limit)
-                .collect()
+                .collect::<Result<Vec<_>, _>>()
         })?;
         rows.reverse();
         rows.iter()
-            .map(|(key, bytes)| {
-                let head = parse_head(seq_of(key), bytes)?;
-                let covered = (head.seq + 1).saturating_sub(head.from_seq);
-                let limit = usize::try_from(covered)
-                    .unwrap_or(usize::MAX)
-                    .min(BATCH_RECORDS_MAX);
-                let records = self.rows(RECORDS, head.from_seq, limit)?;
-                Ok(Batch {
-                    records: records.into_iter().map(|(_, bytes)| bytes).collect(),
-                    head,
-                })
-            })
+            .map(|(key, bytes)| self.batch(seq_of(key), bytes))
             .collect()
     }
 
     /// The whole chain, for verification or export, up to where it must end.
     pub fn source(&self) -> StoreSource {
         let (tip, acknowledged) = (self.tip(), self.0.acknowledged);
-        StoreSource {
-            store: self.clone(),
-            end: if tip.seq > acknowledged.seq {
-                tip
-            } else {
-                acknowledged
-            },
-            records: Rows::new(RECORDS),
-            heads: Rows::new(HEADS),
-        }
+        let end = if tip.seq > acknowledged.seq {
+            tip
+        } else {
+            acknowledged
+        };
+        Paged::new(self.clone(), self.0.key, end, self.0.live)
     }
 
     /// Up to `limit` rows of a family keyed by seq, from `from` on; fewer where reading fails
@@ -482,78 +472,17 @@ fn missing(seq: u64) -> StoreError {
 }
 
 /// A whole chain being read from the store.
-#[derive(Debug)]
-pub struct StoreSource {
-    store: Store,
-    end: Link,
-    records: Rows,
-    heads: Rows,
-}
+pub type StoreSource = Paged<Store>;
 
-/// A family being read in the order of its keys.
-#[derive(Debug)]
-struct Rows {
-    family: &'static str,
-    from: u64,
-    chunk: VecDeque<(u64, Vec<u8>)>,
-}
-
-impl Rows {
-    fn new(family: &'static str) -> Self {
-        Self {
-            family,
-            from: 0,
-            chunk: VecDeque::new(),
-        }
-    }
-
-    /// Key of the next row.
-    fn peek(&mut self, store: &Store) -> Result<Option<u64>, StoreError> {
-        if self.chunk.is_empty() {
-            self.chunk
-                .extend(store.rows(self.family, self.from, CHUNK)?);
-            if let Some((last, _)) = self.chunk.back() {
-                self.from = last.saturating_add(1);
-            }
-        }
-        Ok(self.chunk.front().map(|(seq, _)| *seq))
-    }
-
-    fn pop(&mut self) -> Option<Vec<u8>> {
-        self.chunk.pop_front().map(|(_, bytes)| bytes)
-    }
-}
-
-impl ChainSource for StoreSource {
-    fn public_key(&self) -> PublicKey {
-        self.store.public_key()
-    }
-
-    fn start(&self) -> Link {
-        Link::START
-    }
-
-    fn end(&self) -> Link {
-        self.end
-    }
-
-    fn next(&mut self) -> Result<Option<Entry>, SourceError> {
-        let failed = |error: StoreError| SourceError {
-            place: self.store.0.dir.display().to_string(),
-            why: error.to_string(),
+impl Pages for Store {
+    fn page(&self, part: Part, from: u64) -> Result<Vec<(u64, Vec<u8>)>, SourceError> {
+        let family = match part {
+            Part::Records => RECORDS,
+            Part::Heads => HEADS,
         };
-        let record = self.records.peek(&self.store).map_err(failed)?;
-        let head = self.heads.peek(&self.store).map_err(failed)?;
-        // The ledger may grow while we read: what came after the end is for the next reader.
-        let beyond = |seq: u64| self.store.0.live && seq > self.end.seq;
-        if record.is_none_or(beyond) && head.is_none_or(beyond) {
-            return Ok(None);
-        }
-        // A record stands before the head with its number.
-        Ok(match (record, head) {
-            (Some(record), Some(head)) if record <= head => self.records.pop().map(Entry::Record),
-            (Some(_), None) => self.records.pop().map(Entry::Record),
-            _ => self.heads.pop().map(Entry::Head),
+        self.rows(family, from, CHUNK).map_err(|error| SourceError {
+            place: self.0.dir.display().to_string(),
+            why: error.to_string(),
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Needs no daemon, no network and no secret: the records, the heads and the host's public key.
 
-use std::fmt;
+use std::{collections::VecDeque, fmt};
 
 use crate::{
     canonical,
@@ -37,6 +37,104 @@ pub trait ChainSource {
     fn next(&mut self) -> Result<Option<Entry>, SourceError>;
 }
 
+/// Which part of a stored chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Records, each under its number.
+    Records,
+    /// Heads, each under the number of its last record.
+    Heads,
+}
+
+/// A chain that lies in two sorted parts, read a page at a time.
+pub trait Pages {
+    /// The next rows of a part, in order, from number `from` on; none at its end.
+    ///
+    /// # Errors
+    /// Says what could not be read; rows before it came in earlier pages.
+    fn page(&self, part: Part, from: u64) -> Result<Vec<(u64, Vec<u8>)>, SourceError>;
+}
+
+/// Merges the two parts of [`Pages`] into chain order.
+#[derive(Debug)]
+pub struct Paged<P> {
+    pages: P,
+    key: PublicKey,
+    end: Link,
+    /// The chain may grow while it is read: what comes after `end` is left to the next reader.
+    growing: bool,
+    records: Rows,
+    heads: Rows,
+}
+
+/// One part being read.
+#[derive(Debug, Default)]
+struct Rows {
+    from: u64,
+    page: VecDeque<(u64, Vec<u8>)>,
+}
+
+impl Rows {
+    /// Number of the next row.
+    fn peek(&mut self, pages: &impl Pages, part: Part) -> Result<Option<u64>, SourceError> {
+        if self.page.is_empty() {
+            self.page.extend(pages.page(part, self.from)?);
+            if let Some((last, _)) = self.page.back() {
+                self.from = last.saturating_add(1);
+            }
+        }
+        Ok(self.page.front().map(|(seq, _)| *seq))
+    }
+
+    fn pop(&mut self) -> Option<Vec<u8>> {
+        self.page.pop_front().map(|(_, bytes)| bytes)
+    }
+}
+
+impl<P: Pages> Paged<P> {
+    /// The chain in `pages` from its first record to `end`. `growing` says that a writer is at
+    /// work; otherwise anything beyond `end` is part of what is verified, and found.
+    pub fn new(pages: P, key: PublicKey, end: Link, growing: bool) -> Self {
+        Self {
+            pages,
+            key,
+            end,
+            growing,
+            records: Rows::default(),
+            heads: Rows::default(),
+        }
+    }
+}
+
+impl<P: Pages> ChainSource for Paged<P> {
+    fn public_key(&self) -> PublicKey {
+        self.key
+    }
+
+    fn start(&self) -> Link {
+        Link::START
+    }
+
+    fn end(&self) -> Link {
+        self.end
+    }
+
+    fn next(&mut self) -> Result<Option<Entry>, SourceError> {
+        let record = self.records.peek(&self.pages, Part::Records)?;
+        let head = self.heads.peek(&self.pages, Part::Heads)?;
+        let beyond = |seq: u64| self.growing && seq > self.end.seq;
+        if record.is_none_or(beyond) && head.is_none_or(beyond) {
+            return Ok(None);
+        }
+        // A record stands before the head with its number.
+        Ok(match (record, head) {
+            (Some(record), Some(head)) if record <= head => self.records.pop().map(Entry::Record),
+            (Some(_), None) => self.records.pop().map(Entry::Record),
+            _ => self.heads.pop().map(Entry::Head),
+        })
+    }
+}
+
 /// A place could not be read; nothing is said about the chain.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {place}: {why}")]
@@ -57,9 +155,9 @@ pub enum VerifyError {
     #[error("the chain is signed with key {found}, but {pinned} was asked for")]
     WrongKey {
         /// Key that the place names.
-        found: PublicKey,
+        found: String,
         /// Key that was asked for.
-        pinned: PublicKey,
+        pinned: String,
     },
     /// It could not be opened.
     #[error(transparent)]
@@ -109,7 +207,10 @@ pub fn verify(
     if let Some(pinned) = pinned
         && pinned != key
     {
-        return Err(VerifyError::WrongKey { found: key, pinned });
+        return Err(VerifyError::WrongKey {
+            found: key.to_string(),
+            pinned: pinned.to_string(),
+        });
     }
     let (start, end) = (source.start(), source.end());
     let total = end.seq.saturating_sub(start.seq);
