@@ -308,8 +308,8 @@ impl Drop for Nspawn {
             kill_pid(self.container.id());
         }
         let _ = self.container.wait();
-        for cgroup in &self.cgroups {
-            remove_cgroup(cgroup);
+        for tree in cgroup_trees() {
+            remove_cgroup(&tree.join(&self.name));
         }
     }
 }
@@ -433,6 +433,21 @@ fn cgroup_roots() -> Vec<PathBuf> {
         .collect()
 }
 
+/// Every cgroup tree, also those of single v1 controllers: a test may have made a cgroup with
+/// the container's name there.
+fn cgroup_trees() -> Vec<PathBuf> {
+    let base = PathBuf::from("/sys/fs/cgroup");
+    if base.join("cgroup.procs").exists() {
+        return vec![base];
+    }
+    fs::read_dir(base)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect()
+}
+
 /// The child of `parent` that is PID 1 of a namespace of its own.
 fn init_below(parent: u32) -> Option<u32> {
     if parent == 0 {
@@ -486,7 +501,7 @@ fn remove_stale() {
             .filter(is_stale)
             .map(|entry| entry.path())
     };
-    for cgroup in cgroup_roots().into_iter().flat_map(stale) {
+    for cgroup in cgroup_trees().into_iter().flat_map(stale) {
         remove_cgroup(&cgroup);
     }
     for run_dir in stale(env::temp_dir()) {

@@ -130,7 +130,9 @@ async fn due_timers_are_told() {
         "[Timer]\nOnCalendar=daily\n",
     );
     start(&machine, "rare-backup.timer", "[Timer]\nOnActiveSec=30d\n");
+    let began = std::time::Instant::now();
     let due = calendar(&conn).await.due;
+    eprintln!("reading the calendar took {:?}", began.elapsed());
     let find = |name: &str| due.iter().find(|due| due.timer == unit(name));
     let soon = find("soon-backup.timer").unwrap();
     let in_ms = soon.at_wall_ms - now().wall_ms;

@@ -241,7 +241,7 @@ async fn running(
             let purpose = config.purpose(unit, &listed.description);
             let timers: Vec<_> = timers.iter().filter(|timer| timer.unit == *unit).collect();
             let wanted = !timers.is_empty() || purpose == Purpose::Backup;
-            wanted.then(|| async move {
+            wanted.then_some(async move {
                 let path = unit_path(unit);
                 let (common, service) = tokio::try_join!(
                     Props::read(conn, &path, UNIT, unit.as_str()),

@@ -8,7 +8,7 @@ use std::{fs, time::Duration};
 use hostmedic_model::time::{At, BootId};
 use nix::time::{ClockId, clock_gettime};
 
-/// This moment on `CLOCK_BOOTTIME` and on the wall clock; clock_gettime(2).
+/// This moment on `CLOCK_BOOTTIME` and on the wall clock; `clock_gettime`(2).
 pub fn now() -> At {
     let boot_ns = u64::try_from(read(ClockId::CLOCK_BOOTTIME).as_nanos()).unwrap_or(u64::MAX);
     let wall_ms = i64::try_from(read(ClockId::CLOCK_REALTIME).as_millis()).unwrap_or(i64::MAX);

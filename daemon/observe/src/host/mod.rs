@@ -4,13 +4,15 @@
 //! A source that cannot be read is named as a [`SourceProblem`]; it never becomes a zero.
 
 pub mod clock;
-pub mod cost;
+mod cost;
 mod disk;
 mod journal;
 pub mod programs;
 mod unit_memory;
 
 use std::{fmt, path::PathBuf};
+
+pub use cost::{CostMeter, OwnCost};
 
 use hostmedic_model::{
     sample::{Measure, Sample, Series},

@@ -12,7 +12,7 @@ use hostmedic_model::{
 
 use crate::subject::{path_in_proc, unit_of};
 
-/// The kernel cuts a program's `comm` at 15 bytes; proc_pid_comm(5).
+/// The kernel cuts a program's `comm` at 15 bytes; `proc_pid_comm`(5).
 const COMM_MAX: usize = 15;
 /// Activities reported at most: a hundred say no more than this many.
 const ACTIVITIES_MAX: usize = 64;
