@@ -6,8 +6,11 @@
 mod attempts;
 mod baseline;
 mod case;
+mod conclude;
+mod consider;
 mod decide;
 mod detect;
+mod execute;
 mod facts;
 mod gather;
 pub mod guard;

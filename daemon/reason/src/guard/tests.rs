@@ -42,7 +42,10 @@ fn name(unit: &str) -> UnitName {
 }
 
 fn operator() -> Operator {
-    Operator { uid: 1000, name: "ann".into() }
+    Operator {
+        uid: 1000,
+        name: "ann".into(),
+    }
 }
 
 fn scene() -> Scene {
@@ -50,7 +53,10 @@ fn scene() -> Scene {
     let mut attempts = Attempts::default();
     attempts.live(NOW, &BootId("b".into()));
     Scene {
-        policy: Policy { phase: Phase::Autonomous, ..Policy::default() },
+        policy: Policy {
+            phase: Phase::Autonomous,
+            ..Policy::default()
+        },
         playbook: playbook::parse("unit-failed-no-restart.yaml", text).unwrap(),
         target: name("web.service"),
         unit: Ok(UnitSnapshot {
@@ -78,7 +84,10 @@ fn scene() -> Scene {
             exec_main_code: 0,
             exec_main_status: 0,
         }),
-        calendar: Calendar { at: NOW, ..Calendar::default() },
+        calendar: Calendar {
+            at: NOW,
+            ..Calendar::default()
+        },
         unreadable: false,
         facts: Facts::default(),
         attempts,
@@ -92,7 +101,10 @@ fn scene() -> Scene {
 /// `guard` and nobody else objects in `scene`, with `stance`, and says `says`.
 fn check(scene: &Scene, guard: &str, stance: Stance, says: &str) {
     let objections: Vec<_> = objections(scene);
-    let names: Vec<_> = objections.iter().map(|verdict| verdict.guard.as_str()).collect();
+    let names: Vec<_> = objections
+        .iter()
+        .map(|verdict| verdict.guard.as_str())
+        .collect();
     assert_eq!(names, [guard], "{objections:?}");
     assert_eq!(objections[0].stance, stance, "{objections:?}");
     assert!(objections[0].reason.contains(says), "{objections:?}");
@@ -100,7 +112,10 @@ fn check(scene: &Scene, guard: &str, stance: Stance, says: &str) {
 
 fn objections(scene: &Scene) -> Vec<GuardVerdict> {
     let calendar = if scene.unreadable {
-        CalendarReading::Unreadable { at: NOW, reason: "the bus hangs".into() }
+        CalendarReading::Unreadable {
+            at: NOW,
+            reason: "the bus hangs".into(),
+        }
     } else {
         CalendarReading::Readable(scene.calendar.clone())
     };
@@ -135,7 +150,10 @@ fn activity(name: &str, purpose: Purpose, related: &[&str]) -> Activity {
         began_by: "nightly.timer".into(),
         purpose,
         pid: None,
-        related: related.iter().map(|unit| UnitName::new(*unit).unwrap()).collect(),
+        related: related
+            .iter()
+            .map(|unit| UnitName::new(*unit).unwrap())
+            .collect(),
     }
 }
 
@@ -152,15 +170,29 @@ fn lists_are_globs_and_reach_the_stop_closure() {
     let mut closure = with_unit(|unit| unit.stop_closure = vec![name("db.service")]);
     closure.policy.never = vec!["db.*".into()];
     check(&closure, "never_list", Stance::Refuse, "db.service");
-    let protected = Scene { target: name("sshd.service"), ..scene() };
-    check(&protected, "protected_unit", Stance::Refuse, "part of the machine");
+    let protected = Scene {
+        target: name("sshd.service"),
+        ..scene()
+    };
+    check(
+        &protected,
+        "protected_unit",
+        Stance::Refuse,
+        "part of the machine",
+    );
 }
 
 #[test]
 fn people_and_the_ledger_can_stop_everything() {
-    let paused = Scene { paused: Some("release (by ann)".into()), ..scene() };
+    let paused = Scene {
+        paused: Some("release (by ann)".into()),
+        ..scene()
+    };
     check(&paused, "paused", Stance::Wait, "release");
-    let failing = Scene { ledger_failing: Some("no space".into()), ..scene() };
+    let failing = Scene {
+        ledger_failing: Some("no space".into()),
+        ..scene()
+    };
     check(&failing, "ledger", Stance::Wait, "no space");
 }
 
@@ -171,17 +203,32 @@ fn what_is_not_fresh_or_not_loaded_is_left_alone() {
     let masked = with_unit(|unit| unit.load_state = "masked".into());
     check(&masked, "fresh_telemetry", Stance::Refuse, "masked");
     let refuses = with_unit(|unit| unit.refuse_manual_start = true);
-    check(&refuses, "fresh_telemetry", Stance::Refuse, "RefuseManualStart");
+    check(
+        &refuses,
+        "fresh_telemetry",
+        Stance::Refuse,
+        "RefuseManualStart",
+    );
 }
 
 #[test]
 fn a_running_backup_protects_every_unit() {
     let mut backup = scene();
     backup.calendar.running = vec![activity("db-backup.service", Purpose::Backup, &[])];
-    check(&backup, "calendar", Stance::Wait, "db-backup.service is running, begun by nightly.timer");
+    check(
+        &backup,
+        "calendar",
+        Stance::Wait,
+        "db-backup.service is running, begun by nightly.timer",
+    );
     let mut other = scene();
     other.calendar.running = vec![activity("report.service", Purpose::Other, &["web.service"])];
-    check(&other, "calendar", Stance::Wait, "it works with web.service");
+    check(
+        &other,
+        "calendar",
+        Stance::Wait,
+        "it works with web.service",
+    );
     let mut unrelated = scene();
     unrelated.calendar.running = vec![activity("report.service", Purpose::Other, &["db.service"])];
     assert_eq!(objections(&unrelated), []);
@@ -190,11 +237,21 @@ fn a_running_backup_protects_every_unit() {
 #[test]
 fn a_backup_program_without_a_unit_is_seen_at_exec() {
     let mut scene = scene();
-    let exec = ProcessExec { pid: 9, started_boot_ns: 5, comm: "pg_dump".into(), cgroup_id: 1 };
-    scene.facts.learn_program(&Fact::ProcessExec(exec), NOW, |_| Some(Purpose::Backup));
+    let exec = ProcessExec {
+        pid: 9,
+        started_boot_ns: 5,
+        comm: "pg_dump".into(),
+        cgroup_id: 1,
+    };
+    scene
+        .facts
+        .learn_program(&Fact::ProcessExec(exec), NOW, |_| Some(Purpose::Backup));
     check(&scene, "calendar", Stance::Wait, "pg_dump has been running");
     // Its exit was lost, but a later look at /proc does not show it.
-    let later = At { boot_ns: NOW.boot_ns + 3_000_000_000, ..NOW };
+    let later = At {
+        boot_ns: NOW.boot_ns + 3_000_000_000,
+        ..NOW
+    };
     scene.facts.reconcile_programs(later, &[]);
     assert_eq!(objections(&scene), []);
 }
@@ -218,7 +275,10 @@ fn work_that_is_due_counts_as_running() {
 
 #[test]
 fn an_unreadable_or_old_calendar_means_hold() {
-    let unreadable = Scene { unreadable: true, ..scene() };
+    let unreadable = Scene {
+        unreadable: true,
+        ..scene()
+    };
     check(&unreadable, "calendar", Stance::Wait, "the bus hangs");
     let mut old = scene();
     old.calendar.at.boot_ns -= 11_000_000_000;
@@ -239,12 +299,33 @@ fn inhibits_hold_by_either_clock() {
         boot_ns: NOW.boot_ns - boot_s * 1_000_000_000,
         wall_ms: NOW.wall_ms - wall_s * 1000,
     };
-    let with = |inhibit| Scene { inhibits: vec![inhibit], ..scene() };
-    check(&with(inhibit(None, ago(60, 60))), "inhibitor", Stance::Wait, "migration");
-    check(&with(inhibit(Some("web.service"), ago(60, 86_400))), "inhibitor", Stance::Wait, "ann");
-    check(&with(inhibit(Some("web.service"), ago(700, 60))), "inhibitor", Stance::Wait, "ann");
+    let with = |inhibit| Scene {
+        inhibits: vec![inhibit],
+        ..scene()
+    };
+    check(
+        &with(inhibit(None, ago(60, 60))),
+        "inhibitor",
+        Stance::Wait,
+        "migration",
+    );
+    check(
+        &with(inhibit(Some("web.service"), ago(60, 86_400))),
+        "inhibitor",
+        Stance::Wait,
+        "ann",
+    );
+    check(
+        &with(inhibit(Some("web.service"), ago(700, 60))),
+        "inhibitor",
+        Stance::Wait,
+        "ann",
+    );
     assert_eq!(objections(&with(inhibit(None, ago(700, 700)))), []);
-    assert_eq!(objections(&with(inhibit(Some("db.service"), ago(60, 60)))), []);
+    assert_eq!(
+        objections(&with(inhibit(Some("db.service"), ago(60, 60)))),
+        []
+    );
 }
 
 #[test]
@@ -259,7 +340,12 @@ fn only_blocking_locks_against_shutdown_count() {
         }];
         scene
     };
-    check(&with("shutdown:sleep", "block"), "inhibitor", Stance::Wait, "upgrade");
+    check(
+        &with("shutdown:sleep", "block"),
+        "inhibitor",
+        Stance::Wait,
+        "upgrade",
+    );
     assert_eq!(objections(&with("sleep", "block")), []);
     assert_eq!(objections(&with("shutdown", "delay")), []);
 }
@@ -289,14 +375,22 @@ fn the_last_start_is_left_to_people() {
         scene
     };
     assert_eq!(objections(&with_starts(3)), []);
-    check(&with_starts(4), "start_limit", Stance::Wait, "4 of 5 starts");
+    check(
+        &with_starts(4),
+        "start_limit",
+        Stance::Wait,
+        "4 of 5 starts",
+    );
 }
 
 fn after_attempts(playbook: &str, on: &[&str], ago: Span) -> Scene {
     let mut scene = scene();
     let boot = BootId("b".into());
     let then_ns = NOW.boot_ns - u64::try_from(ago.0.as_nanos()).unwrap();
-    let then = At { boot_ns: then_ns, wall_ms: NOW.wall_ms - i64::try_from(ago.0.as_millis()).unwrap() };
+    let then = At {
+        boot_ns: then_ns,
+        wall_ms: NOW.wall_ms - i64::try_from(ago.0.as_millis()).unwrap(),
+    };
     let mut attempts = Attempts::default();
     attempts.live(then, &boot);
     for unit in on {
@@ -305,7 +399,11 @@ fn after_attempts(playbook: &str, on: &[&str], ago: Span) -> Scene {
             at: then,
             boot: boot.clone(),
             incident: IncidentId("i".into()),
-            playbook: PlaybookRef { name: playbook.into(), version: 1, sha256: String::new() },
+            playbook: PlaybookRef {
+                name: playbook.into(),
+                version: 1,
+                sha256: String::new(),
+            },
             verb: Verb::Restart,
             unit: name(unit),
             slice: Some(name("system.slice")),
@@ -322,17 +420,40 @@ fn after_attempts(playbook: &str, on: &[&str], ago: Span) -> Scene {
 
 #[test]
 fn attempts_count_per_playbook_unit_and_slice() {
-    let again = after_attempts("unit-failed-no-restart", &["web.service"], Span::minutes(30));
-    let names: Vec<_> = objections(&again).into_iter().map(|verdict| verdict.guard).collect();
+    let again = after_attempts(
+        "unit-failed-no-restart",
+        &["web.service"],
+        Span::minutes(30),
+    );
+    let names: Vec<_> = objections(&again)
+        .into_iter()
+        .map(|verdict| verdict.guard)
+        .collect();
     assert_eq!(names, ["previous_attempt", "unit_rate"]);
     let other = after_attempts("another", &["web.service"], Span::minutes(4));
-    let names: Vec<_> = objections(&other).into_iter().map(|verdict| verdict.guard).collect();
+    let names: Vec<_> = objections(&other)
+        .into_iter()
+        .map(|verdict| verdict.guard)
+        .collect();
     assert_eq!(names, ["cooldown", "unit_rate"]);
-    let slice = after_attempts("another", &["a.service", "b.service", "c.service"], Span::minutes(59));
-    check(&slice, "slice_rate", Stance::Wait, "3 of 3 attempts in system.slice");
+    let slice = after_attempts(
+        "another",
+        &["a.service", "b.service", "c.service"],
+        Span::minutes(59),
+    );
+    check(
+        &slice,
+        "slice_rate",
+        Stance::Wait,
+        "3 of 3 attempts in system.slice",
+    );
     let two = after_attempts("another", &["a.service", "b.service"], Span::minutes(1));
     assert_eq!(objections(&two), []);
-    let old = after_attempts("unit-failed-no-restart", &["web.service"], Span::minutes(60));
+    let old = after_attempts(
+        "unit-failed-no-restart",
+        &["web.service"],
+        Span::minutes(60),
+    );
     assert_eq!(objections(&old), []);
 }
 

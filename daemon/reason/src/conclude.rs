@@ -1,0 +1,163 @@
+//! Concludes: verifies an act on fresh readings, closes an incident or hands it to people.
+
+use std::time::Duration;
+
+use hostmedic_model::{
+    incident::{IncidentId, IncidentStatus},
+    outcome::{CheckResult, Outcome, Verification},
+    playbook::{Playbook, Remedy, VerifyPlan},
+    record::Body,
+    time::At,
+    wake::{Effect, Inspection},
+};
+
+use crate::{
+    case::{Run, Stage},
+    matching::{self, Match},
+    pipeline::State,
+    verify::{self, Seen},
+};
+
+/// Pause between two checks of a verification.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+impl State {
+    pub(crate) fn checked(
+        &mut self,
+        id: &IncidentId,
+        run: Run,
+        ended: At,
+        inspection: &Inspection,
+        effects: &mut Vec<Effect>,
+    ) {
+        let now = self.now;
+        let Some(subject) = self.cases.get(id).map(|case| case.incident.subject.clone()) else {
+            return;
+        };
+        let plan = verify_plan(&run.playbook);
+        let seen = Seen {
+            subject: &subject,
+            intent: &run.intent,
+            ended,
+            inspection,
+            facts: &self.facts,
+        };
+        let (verification, mut checks) = verify::verify(&plan, &seen);
+        if verification != Verification::Resolved && now.since(ended) < plan.within.0 {
+            self.enter(
+                id,
+                Stage::Settling {
+                    run,
+                    ended,
+                    look_at: now.plus(CHECK_EVERY),
+                },
+            );
+            return;
+        }
+        if let Some(reason) = &run.unknown {
+            checks.push(CheckResult {
+                check: "how the call itself ended is known".into(),
+                passed: false,
+                observed: reason.clone(),
+            });
+        }
+        self.conclude(id, &run, verification, checks, effects);
+    }
+
+    /// Writes the last word on an intent and closes the incident or hands it over.
+    pub(crate) fn conclude(
+        &mut self,
+        id: &IncidentId,
+        run: &Run,
+        verification: Verification,
+        checks: Vec<CheckResult>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let now = self.now;
+        effects.push(Effect::Record(Body::Outcome(Outcome {
+            at: now,
+            intent: run.intent.id.clone(),
+            incident: id.clone(),
+            verification,
+            checks,
+        })));
+        if verification == Verification::Resolved {
+            self.close(id, IncidentStatus::Resolved, "verified", effects);
+        } else {
+            let reason = format!(
+                "{} did not help ({verification:?}): not tried again",
+                run.playbook.name
+            )
+            .to_lowercase();
+            self.escalate(id, &reason, effects);
+        }
+    }
+
+    pub(crate) fn escalate(&mut self, id: &IncidentId, reason: &str, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Record(Body::IncidentClosed {
+            incident: id.clone(),
+            status: IncidentStatus::Escalated,
+            reason: reason.to_owned(),
+        }));
+        self.enter(id, Stage::Escalated);
+    }
+
+    pub(crate) fn close(
+        &mut self,
+        id: &IncidentId,
+        status: IncidentStatus,
+        reason: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let now = self.now;
+        if let Some(case) = self.cases.get_mut(id) {
+            case.incident.closed_at = Some(now);
+            case.incident.status = status;
+            case.enter(Stage::Over);
+        }
+        effects.push(Effect::Record(Body::IncidentClosed {
+            incident: id.clone(),
+            status,
+            reason: reason.to_owned(),
+        }));
+    }
+
+    /// Closes an incident that went away without us: its unit is up, or was stopped in order,
+    /// and nothing more was heard of it.
+    pub(crate) fn close_if_quiet(&mut self, id: &IncidentId, effects: &mut Vec<Effect>) -> bool {
+        let now = self.now;
+        let Some(case) = self.cases.get(id) else {
+            return false;
+        };
+        if now.since(case.incident.last_at) < self.policy.deduplication.0 {
+            return false;
+        }
+        let subject = &case.incident.subject;
+        let well = match subject.unit() {
+            Some(unit) => {
+                self.facts.is_active(unit)
+                    || self.facts.unit(unit).is_none_or(|facts| {
+                        facts.state.active.is_down() && facts.state.result == "success"
+                    })
+            }
+            None => matching::choose(&self.playbooks, subject, &self.facts, now) == Match::None,
+        };
+        if well {
+            self.close(
+                id,
+                IncidentStatus::Closed,
+                "gone without our doing",
+                effects,
+            );
+        }
+        well
+    }
+}
+
+/// How success is told; a playbook that only escalates has nothing to verify.
+pub(crate) fn verify_plan(playbook: &Playbook) -> VerifyPlan {
+    match &playbook.remedy {
+        Remedy::Steps { verify, .. } => verify.clone(),
+        Remedy::Escalate(_) => crate::recall::plain_verification(),
+    }
+}
