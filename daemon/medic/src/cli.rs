@@ -44,7 +44,7 @@ pub(crate) enum Task {
     },
     /// One incident, from the kernel event to the outcome.
     Incident {
-        /// Its name, such as inc_20260814_021703_9f2c41d0.
+        /// Its name, such as `inc_20260814_021703_9f2c41d0`.
         id: String,
     },
     /// Why hostmedic did, or did not, act on an incident.

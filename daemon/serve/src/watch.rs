@@ -15,13 +15,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(crate) fn stream(
     records: broadcast::Receiver<Arc<Record>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let events = BroadcastStream::new(records).filter_map(async |next| event(next).map(Ok));
+    let events = BroadcastStream::new(records).filter_map(async |next| event(&next).map(Ok));
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
 /// One event of the stream: `record` with the record's number as its id, or `missed`.
-fn event(next: Result<Arc<Record>, BroadcastStreamRecvError>) -> Option<Event> {
-    let event = match &next {
+fn event(next: &Result<Arc<Record>, BroadcastStreamRecvError>) -> Option<Event> {
+    let event = match next {
         Ok(record) => Event::default()
             .event("record")
             .id(record.seq.to_string())

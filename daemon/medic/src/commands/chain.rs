@@ -12,7 +12,7 @@ use std::{
 use hostmedic_retain::{
     export::{self, Export},
     keys::PublicKey,
-    store::{Store, StoreError},
+    store::Store,
     verify::{self, ChainSource, SourceError, Verified, VerifyError},
 };
 use serde_json::json;
@@ -187,13 +187,13 @@ fn write(store: &Store, staged: &Path) -> Result<u64, Failed> {
 
 fn open(dir: &Path) -> Result<Store, Failed> {
     fs::metadata(dir).map_err(|error| on_disk("open the store", dir, &error))?;
-    Store::open_read_only(dir).map_err(|error| match error {
-        StoreError::Open { .. } | StoreError::Read { .. } => Failed::new(
+    Store::open_read_only(dir).map_err(|error| {
+        Failed::new(
             Exit::Internal,
             "unreadable",
             error.to_string(),
-            "read it as root or as the daemon's user, from a copy of the whole directory if need be",
-        ),
+            "read it as root or as the daemon's user, from a copy of the directory if need be",
+        )
     })
 }
 

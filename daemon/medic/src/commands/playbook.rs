@@ -59,7 +59,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
         files.push(path.to_owned());
         return Ok(());
     }
-    let entries = fs::read_dir(path).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let entries: io::Result<Vec<_>> = fs::read_dir(path).and_then(Iterator::collect);
     let mut below: Vec<PathBuf> = entries
         .map_err(|error| unreadable(path, &error))?
         .into_iter()

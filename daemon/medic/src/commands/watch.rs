@@ -22,7 +22,7 @@ pub(crate) async fn watch(client: &Client, out: &Out) -> Result<Exit, Failed> {
     let mut events = Events::default();
     while let Some(bytes) = pieces.next().await {
         for event in events.feed(&bytes)? {
-            print(out, event)?;
+            print(out, &event)?;
         }
     }
     Err(Failed::new(
@@ -33,7 +33,7 @@ pub(crate) async fn watch(client: &Client, out: &Out) -> Result<Exit, Failed> {
     ))
 }
 
-fn print(out: &Out, event: Event) -> Result<(), Failed> {
+fn print(out: &Out, event: &Event) -> Result<(), Failed> {
     let value: Value = serde_json::from_str(&event.data)
         .map_err(|error| Failed::internal(format!("an event of the watch is not JSON: {error}")))?;
     if out.json {

@@ -2,6 +2,7 @@
 
 use hostmedic_model::{
     decision::{Decision, GuardVerdict, Stance, Verdict},
+    subject::UnitName,
     view::Why,
 };
 
@@ -138,7 +139,7 @@ pub(crate) fn unit(decision: &Decision, style: Style) -> String {
     if let Some(job) = &unit.pending_job {
         row("job", format!("{job} is pending"));
     }
-    let closure: Vec<&str> = unit.stop_closure.iter().map(|unit| unit.as_str()).collect();
+    let closure: Vec<&str> = unit.stop_closure.iter().map(UnitName::as_str).collect();
     row(
         "a stop takes",
         if closure.is_empty() {
