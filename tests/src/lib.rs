@@ -3,6 +3,7 @@
 //! Without this library each test would boot its own systemd in its own way. It stays light
 //! (no async, no D-Bus) because the demo depends on it too.
 
+mod cgroup;
 #[cfg(feature = "kernel")]
 pub mod kernel;
 pub mod nspawn;

@@ -25,7 +25,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::rootfs;
+use crate::{cgroup, rootfs};
 
 /// How long a boot may take; about 3 s on an idle machine.
 const BOOT_WAIT_MAX: Duration = Duration::from_secs(120);
@@ -96,7 +96,7 @@ impl Nspawn {
         let name = format!("{PREFIX}{}-{number}", process::id());
         let run_dir =
             TempDir::with_prefix(format!("{name}-")).context("cannot make a run directory")?;
-        let cgroups: Vec<_> = cgroup_roots()
+        let cgroups: Vec<_> = cgroup::roots()
             .into_iter()
             .map(|root| root.join(&name))
             .collect();
@@ -308,8 +308,8 @@ impl Drop for Nspawn {
             kill_pid(self.container.id());
         }
         let _ = self.container.wait();
-        for tree in cgroup_trees() {
-            remove_cgroup(&tree.join(&self.name));
+        for tree in cgroup::trees() {
+            cgroup::remove(&tree.join(&self.name));
         }
     }
 }
@@ -420,34 +420,6 @@ fn write_file(path: &Path, text: &str, mode: u32) -> Result<()> {
         .with_context(|| format!("cannot set the mode of {}", path.display()))
 }
 
-/// Where the v2 tree is mounted and, on a hybrid host, systemd's own v1 tree.
-fn cgroup_roots() -> Vec<PathBuf> {
-    let base = Path::new("/sys/fs/cgroup");
-    if base.join("cgroup.procs").exists() {
-        return vec![base.to_owned()];
-    }
-    ["unified", "systemd"]
-        .map(|tree| base.join(tree))
-        .into_iter()
-        .filter(|t| t.exists())
-        .collect()
-}
-
-/// Every cgroup tree, also those of single v1 controllers: a test may have made a cgroup with
-/// the container's name there.
-fn cgroup_trees() -> Vec<PathBuf> {
-    let base = PathBuf::from("/sys/fs/cgroup");
-    if base.join("cgroup.procs").exists() {
-        return vec![base];
-    }
-    fs::read_dir(base)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect()
-}
-
 /// The child of `parent` that is PID 1 of a namespace of its own.
 fn init_below(parent: u32) -> Option<u32> {
     if parent == 0 {
@@ -501,20 +473,10 @@ fn remove_stale() {
             .filter(is_stale)
             .map(|entry| entry.path())
     };
-    for cgroup in cgroup_trees().into_iter().flat_map(stale) {
-        remove_cgroup(&cgroup);
+    for cgroup in cgroup::trees().into_iter().flat_map(stale) {
+        cgroup::remove(&cgroup);
     }
     for run_dir in stale(env::temp_dir()) {
         let _ = fs::remove_dir_all(run_dir);
     }
-}
-
-/// Removes an empty cgroup and those in it, deepest first.
-fn remove_cgroup(cgroup: &Path) {
-    for entry in fs::read_dir(cgroup).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_cgroup(&entry.path());
-        }
-    }
-    let _ = fs::remove_dir(cgroup);
 }

@@ -6,9 +6,11 @@
 pub mod calendar;
 mod closure;
 pub mod inspect;
+mod marks;
 pub mod name;
 mod props;
 pub mod purpose;
+mod state;
 pub mod units;
 
 use std::{future::Future, time::Duration};
