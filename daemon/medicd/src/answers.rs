@@ -150,8 +150,8 @@ impl Daemon for Api {
 
     async fn records(&self, from_seq: u64, limit: u32) -> Result<Vec<Record>, DaemonError> {
         self.read("the audit records", move |store| {
-            ledger
-                .records(from_seq, limit)
+            store
+                .records(from_seq, limit as usize)
                 .map_err(|error| error.to_string())
         })
         .await

@@ -132,9 +132,9 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
     let (answers_in, mut answers) = mpsc::channel(ANSWERS_MAX);
     let (questions_in, mut questions) = mpsc::channel(QUESTIONS_MAX);
     let (records, _) = broadcast::channel(WATCHED_MAX);
-    let hostname = nix::unistd::gethostname().map_or_else(
-        |_| "unknown".into(),
-        |name| name.to_string_lossy().into_owned(),
+    let hostname = nix::sys::utsname::uname().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| name.nodename().to_string_lossy().into_owned(),
     );
     let (replication, mut refusals) = start_replication(&config, ledger.store(), &hostname)?;
 

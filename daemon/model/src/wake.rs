@@ -76,6 +76,10 @@ pub struct Inspection {
 }
 
 /// Everything `reason` can want. Carried out in order.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful live at once; a box would only hide what a record is"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Append and make durable. Nothing after it starts until the disk has it; if the disk

@@ -1,7 +1,7 @@
 //! What is normal for a series: mean and spread over the last seven days, in hourly buckets.
 //!
 //! O(1) a sample and 168 buckets a series. Buckets hold count, mean and sum of squared
-//! deviations (Welford 1962) and merge exactly (Chan, Golub, LeVeque 1983), so the oldest hour
+//! deviations (Welford 1962) and merge exactly (Chan, Golub, `LeVeque` 1983), so the oldest hour
 //! falls out without keeping samples.
 
 use std::collections::VecDeque;

@@ -27,6 +27,8 @@ pub(crate) struct Case {
     pub(crate) stage: Stage,
     /// Verdict and objectors of the newest recorded decision: only news is recorded.
     pub(crate) decided: Option<(Verdict, Vec<String>)>,
+    /// The newest decision's moment and reason, recorded or not.
+    pub(crate) reason: (At, String),
     /// Plans begun, including failed ones.
     pub(crate) attempts: u32,
 }
@@ -89,6 +91,7 @@ impl Case {
             incident,
             stage: Stage::Waiting { look_at },
             decided: None,
+            reason: (look_at, String::new()),
             attempts: 0,
         }
     }

@@ -241,6 +241,9 @@ impl State {
     ) {
         let key = (verdict, vec![reason.to_owned()]);
         let (now, phase) = (self.now, self.policy.phase);
+        if let Some(case) = self.cases.get_mut(id) {
+            case.reason = (now, reason.to_owned());
+        }
         let Some(case) = self
             .cases
             .get_mut(id)
@@ -283,6 +286,7 @@ impl State {
         let Some(case) = self.cases.get_mut(id) else {
             return;
         };
+        case.reason = (now, reason.clone());
         // A look that finds what the last one found is not news; an act always is.
         if verdict != Verdict::Act && case.decided.as_ref() == Some(&key) {
             return;

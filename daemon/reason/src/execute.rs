@@ -105,7 +105,7 @@ impl State {
             let intent = run.intent.id.clone();
             self.enter(&id, Stage::Acting { run, since: now });
             self.step_ended(
-                StepEnd {
+                &StepEnd {
                     at: now,
                     intent,
                     result: StepResult::Refused { reason },
@@ -133,7 +133,7 @@ impl State {
             })
     }
 
-    pub(crate) fn step_ended(&mut self, end: StepEnd, effects: &mut Vec<Effect>) {
+    pub(crate) fn step_ended(&mut self, end: &StepEnd, effects: &mut Vec<Effect>) {
         let now = self.now;
         let Some(id) = end.intent.incident() else {
             return;

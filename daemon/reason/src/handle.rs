@@ -35,7 +35,7 @@ impl State {
             Stage::Escalated => _ = self.close_if_quiet(id, effects),
             Stage::Inspecting { since, .. } => {
                 if now.since(since) > ANSWER_MAX {
-                    self.inspected(id, no_answer(now), effects);
+                    self.inspected(id, &no_answer(now), effects);
                 }
             }
             Stage::Proposed { proposal, .. } => {
@@ -52,7 +52,7 @@ impl State {
                     let reason = "evidence could not be captured in time, so the call was not made"
                         .to_owned();
                     self.step_ended(
-                        StepEnd {
+                        &StepEnd {
                             at: now,
                             intent: run.intent.id,
                             result: StepResult::Refused { reason },
@@ -66,7 +66,7 @@ impl State {
                 if now.since(since) > run.intent.wait_max.0 + STEP_GRACE {
                     let reason = "no answer from the systemd adapter".to_owned();
                     self.step_ended(
-                        StepEnd {
+                        &StepEnd {
                             at: now,
                             intent: run.intent.id,
                             result: StepResult::Unknown { reason },
@@ -110,7 +110,7 @@ impl State {
     pub(crate) fn inspected(
         &mut self,
         id: &IncidentId,
-        inspection: Inspection,
+        inspection: &Inspection,
         effects: &mut Vec<Effect>,
     ) {
         if let Ok(snapshot) = &inspection.unit {
@@ -121,9 +121,9 @@ impl State {
             return;
         };
         match case.stage.clone() {
-            Stage::Inspecting { approval, .. } => self.decide(id, approval, &inspection, effects),
+            Stage::Inspecting { approval, .. } => self.decide(id, approval, inspection, effects),
             Stage::Checking { run, ended, .. } => {
-                self.checked(id, run, ended, &inspection, effects)
+                self.checked(id, run, ended, inspection, effects);
             }
             // Too late: its deadline passed and something else was decided.
             _ => {}

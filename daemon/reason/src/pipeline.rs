@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hostmedic_model::{
     calendar::{CalendarReading, Purpose},
     command::{Inhibit, Proposal},
-    incident::{Incident, IncidentId},
+    incident::{Incident, IncidentId, IncidentStatus},
     loss::{HookCounters, QueueCounters},
     playbook::Playbook,
     record::Body,
@@ -113,9 +113,9 @@ impl State {
             Wake::Inspected {
                 incident,
                 inspection,
-            } => self.inspected(&incident, inspection, &mut effects),
+            } => self.inspected(&incident, &inspection, &mut effects),
             Wake::Captured(captured) => self.captured(captured, &mut effects),
-            Wake::StepEnded(end) => self.step_ended(end, &mut effects),
+            Wake::StepEnded(end) => self.step_ended(&end, &mut effects),
             Wake::Command {
                 request,
                 by,
@@ -266,6 +266,21 @@ impl State {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Incidents that are held for now, and why.
+    pub fn holds(&self) -> Vec<view::Hold> {
+        let held = self
+            .cases
+            .values()
+            .filter(|case| case.incident.status == IncidentStatus::Held);
+        held.map(|case| view::Hold {
+            incident: case.incident.id.clone(),
+            subject: case.incident.subject.clone(),
+            at: case.reason.0,
+            reason: case.reason.1.clone(),
+        })
+        .collect()
     }
 
     /// Inhibits in force.

@@ -57,7 +57,7 @@ fn escape(text: &str) -> String {
             b'/' => escaped.push('-'),
             b'.' if index == 0 => escaped.push_str("\\x2e"),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => {
-                escaped.push(char::from(byte))
+                escaped.push(char::from(byte));
             }
             // Writing to a String cannot fail.
             _ => _ = write!(escaped, "\\x{byte:02x}"),

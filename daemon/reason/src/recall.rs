@@ -113,6 +113,7 @@ impl State {
             }
             Body::Decision(decision) => {
                 if let Some(case) = self.cases.get_mut(&decision.incident) {
+                    case.reason = (decision.at, decision.reason.clone());
                     // A proposal does not survive: what it showed may have changed.
                     case.decided = (decision.verdict != Verdict::Propose)
                         .then(|| crate::decide::key(decision.verdict, &decision.guards));
@@ -144,7 +145,7 @@ impl State {
             }
             Body::Command(command) if command.accepted => match &command.command {
                 Command::Pause { reason } => {
-                    self.paused = Some(format!("{reason} (by {})", command.by.name))
+                    self.paused = Some(format!("{reason} (by {})", command.by.name));
                 }
                 Command::Resume => self.paused = None,
                 Command::LiftInhibit { id } => self.inhibits.retain(|inhibit| inhibit.id != *id),

@@ -12,7 +12,7 @@ pub const KNOWN_SCORE: u32 = 2;
 /// Written by `probes/src/oom_victim.rs`, read by `observe/src/kernel/decode.rs`.
 ///
 /// The kernel sometimes marks a victim that is already exiting and then sends no signal
-/// (`task_will_free_mem` in mm/oom_kill.c), so this is a choice, not yet a death.
+/// (`task_will_free_mem` in `mm/oom_kill.c`), so this is a choice, not yet a death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct OomVictim {

@@ -24,6 +24,7 @@ impl Driver {
             paused: self.state.paused().map(ToOwned::to_owned),
             open_incidents: u32::try_from(self.state.incidents(false).len()).unwrap_or(u32::MAX),
             proposals: self.state.proposals(),
+            holds: self.state.holds(),
             inhibits: self.state.inhibits().to_vec(),
             calendar: self.state.calendar().cloned(),
             playbooks: self
