@@ -2,7 +2,7 @@
 
 use hostmedic_model::wide;
 use serde::Serialize;
-use tonic::{Status, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
 
 use crate::{
     bundle::Bundle,
@@ -20,6 +20,12 @@ pub enum FleetError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// It knows no such host.
+    #[error("{0}")]
+    NotFound(String),
+    /// The bundle's certificate is not an operator's, or was revoked.
+    #[error("the collector refused us: {0}")]
+    Forbidden(String),
     /// The collector refused or failed.
     #[error("the collector did not answer: {0}")]
     Refused(String),
@@ -30,7 +36,12 @@ pub enum FleetError {
 
 impl From<Status> for FleetError {
     fn from(status: Status) -> Self {
-        Self::Refused(format!("{} ({:?})", status.message(), status.code()))
+        let message = status.message().to_owned();
+        match status.code() {
+            Code::NotFound => Self::NotFound(message),
+            Code::PermissionDenied | Code::Unauthenticated => Self::Forbidden(message),
+            code => Self::Refused(format!("{message} ({code:?})")),
+        }
     }
 }
 

@@ -17,9 +17,9 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
-    sync::watch,
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -66,6 +66,12 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Pause after a failed accept: a lack of file descriptors does not go away by asking faster.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Peers that are being told at one time that there is no place.
+const REFUSALS_MAX: usize = 16;
+
+/// Time for such a peer to ask and to hear it.
+const REFUSAL_MAX: Duration = Duration::from_secs(1);
+
 /// What a peer hears when there is no place for it.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 content-type: application/json\r\nconnection: close\r\ncontent-length: 126\r\n\r\n\
@@ -81,6 +87,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Places::new(limits));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(stop);
@@ -100,7 +107,13 @@ pub async fn serve(
                 pid = peer.pid,
                 "Refused a connection: too many are open."
             );
-            turn_away(stream).await;
+            // Without a permit it is dropped in silence: there are too many even to be told.
+            if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                connections.spawn(async move {
+                    turn_away(stream).await;
+                    drop(permit);
+                });
+            }
             continue;
         };
         let router = router.clone();
@@ -148,10 +161,16 @@ async fn accept(listener: &UnixListener) -> Option<(UnixStream, Peer)> {
     }
 }
 
-/// Says that there is no place. The socket's buffer takes the few bytes at once; a peer that
-/// makes us wait is dropped.
+/// Says that there is no place, once the peer has asked: a client takes an answer that comes
+/// before its question for noise.
 async fn turn_away(mut stream: UnixStream) {
-    let _ = timeout(ACCEPT_PAUSE, stream.write_all(FULL)).await;
+    let answer = async {
+        let mut head = [0; 1024];
+        stream.read(&mut head).await?;
+        stream.write_all(FULL).await
+    };
+    // A peer that does not ask, or has gone, need not know.
+    let _ = timeout(REFUSAL_MAX, answer).await;
 }
 
 /// Answers the requests of one connection, until it ends or the daemon stops.

@@ -66,10 +66,20 @@ fn failed(error: &FleetError) -> Failed {
             "unreachable",
             "see `systemctl status medic-collector` on its host",
         ),
+        FleetError::NotFound(_) => (
+            Exit::NotFound,
+            "not_found",
+            "`medic fleet hosts` lists the hosts",
+        ),
+        FleetError::Forbidden(_) => (
+            Exit::NotPermitted,
+            "forbidden",
+            "ask with an operator's bundle; `medic-collector enrol --operator` makes one",
+        ),
         FleetError::Refused(_) => (
             Exit::Refused,
             "refused",
-            "`medic fleet hosts` lists the hosts; an operator's bundle is made by `medic-collector enrol`",
+            "see `journalctl -u medic-collector` on its host",
         ),
         FleetError::Malformed(_) => (
             Exit::Internal,
