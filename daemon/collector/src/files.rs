@@ -16,16 +16,39 @@ pub const SECRET: u32 = 0o600;
 /// For the owner and the directory's group: what root gives to a service.
 pub const GROUP: u32 = 0o640;
 
-/// Makes a directory that only its owner may enter, if it is not there.
+/// Makes a directory that only its owner may enter, if it is not there, and gives it the owner of
+/// the one it lies in: what root makes in a service's state belongs to the service.
 ///
 /// # Errors
 /// Names the directory.
 pub fn make_dir(path: &Path) -> Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .with_context(|| format!("cannot make the directory {}", path.display()))
+    make_dirs(path).with_context(|| format!("cannot make the directory {}", path.display()))
+}
+
+fn make_dirs(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = dir_of(path);
+    make_dirs(above)?;
+    DirBuilder::new().mode(0o700).create(path)?;
+    inherit_owner(path, above)
+}
+
+/// The directory that something lies in.
+fn dir_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    }
+}
+
+fn inherit_owner(path: &Path, above: &Path) -> io::Result<()> {
+    let (owner, ours) = (fs::metadata(above)?, fs::metadata(path)?);
+    if (owner.uid(), owner.gid()) == (ours.uid(), ours.gid()) {
+        return Ok(());
+    }
+    chown(path, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// Writes a file durably, giving it the owner of its directory, so that a service can read what
@@ -38,10 +61,7 @@ pub fn write(path: &Path, contents: &str, mode: u32) -> Result<()> {
 }
 
 fn write_aside(path: &Path, contents: &str, mode: u32) -> io::Result<()> {
-    let dir = match path.parent() {
-        Some(dir) if dir != Path::new("") => dir,
-        _ => Path::new("."),
-    };
+    let dir = dir_of(path);
     let aside = path.with_extension("new");
     match fs::remove_file(&aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -54,10 +74,7 @@ fn write_aside(path: &Path, contents: &str, mode: u32) -> io::Result<()> {
         .open(&aside)?;
     file.write_all(contents.as_bytes())?;
     file.sync_all()?;
-    let (owner, ours) = (fs::metadata(dir)?, file.metadata()?);
-    if (owner.uid(), owner.gid()) != (ours.uid(), ours.gid()) {
-        chown(&aside, Some(owner.uid()), Some(owner.gid()))?;
-    }
+    inherit_owner(&aside, dir)?;
     fs::rename(&aside, path)?;
     File::open(dir)?.sync_all()
 }

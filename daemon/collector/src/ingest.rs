@@ -106,6 +106,7 @@ pub(crate) fn greet(
         }
         _ => {}
     }
+    let _turn = store.turn(&id);
     let mut host = match store.host(&id)? {
         Some(host) if host.name != *name => {
             let reason = format!(
@@ -165,6 +166,7 @@ pub(crate) fn take(
     batches: Vec<proto::Batch>,
     wall_ms: i64,
 ) -> Result<Link, Refused> {
+    let _turn = store.turn(&guest.id);
     let mut host = store
         .host(&guest.id)?
         .ok_or_else(|| anyhow::anyhow!("host {} is not known any more", guest.id))?;

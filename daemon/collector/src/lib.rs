@@ -4,6 +4,7 @@
 //! `authority` and `enrolled` decide who may speak; `listen` and `service` speak; `ingest`
 //! decides what is taken; `store` keeps it; `serve` joins them.
 
+mod answer;
 pub mod authority;
 pub mod config;
 pub mod enrolled;
@@ -14,5 +15,6 @@ mod links;
 mod listen;
 pub mod serve;
 mod service;
+mod session;
 pub mod store;
 pub mod verify;

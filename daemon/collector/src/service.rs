@@ -1,19 +1,15 @@
 //! What hosts and operators can ask over gRPC.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use hostmedic_retain::{
     bundle::Role,
     proto::{
-        Accepted, Dispute, FromHost, Hello, HostRow, HostsReply, HostsRequest, IncidentsReply,
+        Dispute, FromHost, Hello, HostRow, HostsReply, HostsRequest, IncidentsReply,
         IncidentsRequest, PROTOCOL_VERSION, Step, ToHost, Verdict, VerifyProgress, VerifyRequest,
         Welcome, collector_server::Collector, from_host, to_host, verify_progress,
     },
-    replicate::REFUSAL_KEY,
     verify::{VerifyError, verify},
 };
 use tokio::{
@@ -24,14 +20,15 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Request, Response, Status, Streaming,
-    metadata::MetadataValue,
     transport::server::{Connected, TlsConnectInfo},
 };
 
 use crate::{
+    answer::{blocking, find, ours, refuse},
     enrolled::{Directory, Enrolled, Fingerprint},
-    ingest::{self, Guest, Refused},
-    links::{Link, Links},
+    ingest,
+    links::Links,
+    session::Session,
     store::Store,
 };
 
@@ -223,72 +220,6 @@ impl Collector for Service {
     }
 }
 
-/// A host's link after its welcome.
-struct Session {
-    store: Arc<Store>,
-    enrolled: Directory,
-    fingerprint: Fingerprint,
-    guest: Guest,
-    link: Link,
-    stop: watch::Receiver<bool>,
-}
-
-impl Session {
-    async fn run(
-        mut self,
-        mut up: Streaming<FromHost>,
-        down: mpsc::Sender<Result<ToHost, Status>>,
-    ) {
-        let end = loop {
-            let message = tokio::select! {
-                message = up.message() => message,
-                () = self.link.replaced() => break Some(Status::aborted("the host connected again")),
-                _ = self.stop.wait_for(|stop| *stop) => {
-                    break Some(Status::unavailable("the collector stops"));
-                }
-            };
-            let answer = match message {
-                Ok(Some(FromHost {
-                    message: Some(from_host::Message::Append(append)),
-                })) => self.take(append.batches).await,
-                Ok(Some(_)) => Err(Status::invalid_argument("expected an append")),
-                Ok(None) | Err(_) => break None,
-            };
-            match answer {
-                // Waits for a slow host, which thereby is not read from any more.
-                Ok(accepted) => {
-                    if down.send(Ok(accepted)).await.is_err() {
-                        break None;
-                    }
-                }
-                Err(status) => break Some(status),
-            }
-        };
-        tracing::info!(host = self.guest.id, end = ?end.as_ref().map(Status::message), "Host disconnected.");
-        if let Some(status) = end {
-            // The host may be gone already.
-            let _ = down.send(Err(status)).await;
-        }
-    }
-
-    async fn take(&self, batches: Vec<hostmedic_retain::proto::Batch>) -> Result<ToHost, Status> {
-        find(&self.enrolled, &self.fingerprint)?;
-        let (store, guest) = (Arc::clone(&self.store), self.guest.clone());
-        let taken = blocking(move || {
-            ingest::take(&store, &guest, batches, now_wall_ms())
-                .map_err(|refused| refuse(&store, refused))
-        });
-        let accepted = taken.await??;
-        let accepted = Accepted {
-            seq: accepted.seq,
-            hash: accepted.hash.0.to_vec(),
-        };
-        Ok(ToHost {
-            message: Some(to_host::Message::Accepted(accepted)),
-        })
-    }
-}
-
 /// The first message of a link.
 async fn hello(up: &mut Streaming<FromHost>) -> Result<Hello, Status> {
     let first = timeout(HELLO_WAIT_MAX, up.message())
@@ -306,40 +237,6 @@ async fn hello(up: &mut Streaming<FromHost>) -> Result<Hello, Status> {
         ))),
         _ => Err(Status::invalid_argument("a link begins with hello")),
     }
-}
-
-fn find(directory: &Directory, fingerprint: &Fingerprint) -> Result<Enrolled, Status> {
-    directory.find(fingerprint).map_err(|error| ours(&error))?.ok_or_else(|| {
-        Status::permission_denied(
-            "this certificate is not enrolled (any more); `medic-collector enrol` makes a new one",
-        )
-    })
-}
-
-/// Turns a refusal into an answer, and notes it if the host is at fault.
-fn refuse(store: &Store, refused: Refused) -> Status {
-    let (kind, host, reason, head) = match refused {
-        Refused::Store(error) => return ours(&error),
-        Refused::Host {
-            kind,
-            host,
-            reason,
-            head,
-        } => (kind.to_string(), host, reason, head),
-    };
-    tracing::warn!(host, kind, reason, "Refused a chain.");
-    // Nobody known so far has nothing that could be disputed.
-    let noted = host.map_or(Ok(()), |host| {
-        store.dispute(&host, &kind, &reason, head.map(|head| *head), now_wall_ms())
-    });
-    if let Err(error) = noted {
-        tracing::error!(error = format!("{error:#}"), "Cannot note a dispute.");
-    }
-    let mut status = Status::failed_precondition(reason);
-    if let Ok(kind) = MetadataValue::try_from(kind) {
-        status.metadata_mut().insert(REFUSAL_KEY, kind);
-    }
-    status
 }
 
 fn host_rows(store: &Store, links: &Links) -> anyhow::Result<Vec<HostRow>> {
@@ -393,25 +290,4 @@ fn verdict(store: &Store, host: &str, progress: impl FnMut(u64, u64)) -> anyhow:
 
 fn unknown(host: &str) -> Status {
     Status::not_found(format!("there is no host `{host}`"))
-}
-
-/// Our own failure: the details are for our log.
-fn ours(error: &anyhow::Error) -> Status {
-    tracing::error!(error = format!("{error:#}"), "Cannot answer.");
-    Status::internal("the collector failed; its log says why")
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Status> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| ours(&error.into()))
-}
-
-fn now_wall_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,11 @@
 //!
 //! Keys begin with the host's id, so a host's chain lies together and in order.
 
-use std::path::{Path, PathBuf};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use anyhow::{Context as _, Result, anyhow};
 use hostmedic_model::incident::IncidentId;
@@ -34,6 +38,8 @@ const FAMILIES: [&str; 6] = [RECORDS, HEADS, HOSTS, NAMES, INCIDENTS, DISPUTES];
 
 /// Rows that one read takes at most.
 const CHUNK: usize = 256;
+/// Hosts that can be written at one time.
+const TURNS: usize = 64;
 /// Longest incident list.
 const INCIDENTS_MAX: usize = 10_000;
 
@@ -77,6 +83,8 @@ pub(crate) struct Addition {
 pub struct Store {
     dir: PathBuf,
     db: DB,
+    /// One is held while a host's row is read and written back; which one, its id decides.
+    turns: [Mutex<()>; TURNS],
 }
 
 impl Store {
@@ -86,10 +94,7 @@ impl Store {
     /// Names the directory.
     pub fn open(dir: &Path) -> Result<Self> {
         let db = rocks::open(dir, &FAMILIES, Budget::COLLECTOR).with_context(|| opening(dir))?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            db,
-        })
+        Ok(Self::new(dir, db))
     }
 
     /// Opens a snapshot of the store for reading, whether or not the collector runs.
@@ -99,10 +104,26 @@ impl Store {
     pub fn open_read_only(dir: &Path) -> Result<Self> {
         let open = || rocks::open_read_only(dir, &FAMILIES, Budget::COLLECTOR);
         let db = open().or_else(|_| open()).with_context(|| opening(dir))?;
-        Ok(Self {
+        Ok(Self::new(dir, db))
+    }
+
+    fn new(dir: &Path, db: DB) -> Self {
+        Self {
             dir: dir.to_owned(),
             db,
-        })
+            turns: [const { Mutex::new(()) }; TURNS],
+        }
+    }
+
+    /// Waits until nobody else changes this host. Two links of one host may overlap for a moment:
+    /// without taking turns, both could continue its chain, each in its own way.
+    pub(crate) fn turn(&self, host: &str) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        host.hash(&mut hasher);
+        let turn = (hasher.finish() % TURNS as u64) as usize;
+        self.turns[turn]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A host by its id.

@@ -188,9 +188,13 @@ struct Sent {
 impl LinkTask {
     async fn run(&mut self) {
         loop {
+            let started = Instant::now();
             let Err(end) = self.session().await else {
                 return;
             };
+            if started.elapsed() > self.config.pace.longest {
+                self.failures = 0;
+            }
             let (reason, longest) = match end {
                 End::Lost(reason) => {
                     let doubled = 2_u32.saturating_pow(self.failures.min(16));
@@ -293,8 +297,9 @@ impl LinkTask {
                         let hash = proto::hash(&accepted.hash).map_err(End::Lost)?;
                         acknowledge(&mut under_way, Link { seq: accepted.seq, hash })?;
                         deadline = Instant::now() + ANSWER_WAIT_MAX;
-                        // Only what it has taken since counts: its welcome would clear a refusal.
+                        // Its welcome alone proves nothing: a refusal may follow.
                         self.told.clear();
+                        self.failures = 0;
                         self.accepted(accepted.seq);
                     }
                     Some(_) => return Err(End::Lost("the collector sent no acknowledgement".to_owned())),
@@ -322,8 +327,7 @@ impl LinkTask {
         Ok(blocking(move || store.batches(after_seq, MESSAGE_BYTES)).await??)
     }
 
-    fn accepted(&mut self, seq: u64) {
-        self.failures = 0;
+    fn accepted(&self, seq: u64) {
         self.status.send_modify(|status| {
             status.connected = true;
             status.acknowledged_seq = seq;

@@ -98,8 +98,13 @@ fn options(budget: Budget) -> Options {
     // Instead of LOG files beside the data, which a reader would rotate under the writer.
     options.set_info_logger(InfoLogger::new_callback_logger(
         LogLevel::Warn,
-        |level, text| {
-            tracing::warn!(?level, text, "RocksDB spoke.");
+        |level, text| match level {
+            // It lists every option at each opening, whatever level was asked for.
+            LogLevel::Debug | LogLevel::Info | LogLevel::Header => {
+                tracing::trace!(text, "RocksDB spoke.");
+            }
+            LogLevel::Warn => tracing::warn!(text, "RocksDB warned."),
+            LogLevel::Error | LogLevel::Fatal => tracing::error!(text, "RocksDB failed."),
         },
     ));
     options

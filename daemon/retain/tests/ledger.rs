@@ -119,11 +119,14 @@ fn what_is_appended_is_read_back() {
 
     let more = ledger.append(vec![note("r7")], at(4000)).unwrap();
     assert_eq!((more[0].seq, store.tip().seq), (7, 7));
+    let files = || fs::read_dir(dir.path().join("db")).unwrap().count();
+    let before = files();
     assert_eq!(
         check(dir.path()).unwrap().records,
         7,
         "beside an open ledger"
     );
+    assert_eq!(files(), before, "reading left something behind");
     drop(ledger);
     assert_eq!(check(dir.path()).unwrap().records, 7, "without one");
 }

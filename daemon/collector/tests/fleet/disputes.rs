@@ -156,7 +156,8 @@ async fn send(
     up.send(message(from_host::Message::Append(Append { batches })))
         .await
         .unwrap();
-    let mut client = channel::connect(bundle).await.unwrap();
+    let client = channel::connect(bundle).await.unwrap();
+    let mut client = client.max_encoding_message_size(usize::MAX);
     let mut down = client
         .replicate(ReceiverStream::new(outgoing))
         .await?
@@ -233,6 +234,10 @@ async fn what_does_not_verify_is_not_stored() {
             "{what} was stored"
         );
     }
+    let mut huge = good();
+    huge[0].records[0] = vec![b' '; proto::MESSAGE_BYTES_MAX];
+    let refused = send(&bundle, hello(), huge).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::OutOfRange, "{refused:?}");
     // Good batches before a bad one are kept; sending them again is fine.
     let mut batches = good();
     batches[2].records[0][20] ^= 1;
@@ -256,4 +261,49 @@ async fn what_does_not_verify_is_not_stored() {
     .await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.metadata().get(REFUSAL_KEY).unwrap(), "forked");
+}
+
+/// Goal: two histories that arrive at the same time do not both get in.
+/// Method: a host and its restored snapshot replicate at once, each appending; whichever history
+/// was first, the copy is one chain that verifies, and the other is disputed.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_histories_at_once_do_not_mix() {
+    let collector = Collector::start();
+    let bundle = collector.enrol(&["web1"]);
+    let (one, other) = (Host::new(1), Host::new(1));
+    let links = [one.replicate(&bundle), other.replicate(&bundle)];
+    for round in 0..20 {
+        one.append(5, &format!("one way {round}"));
+        other.append(5, &format!("another way {round}"));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let shown = loop {
+        let shown = collector.only_host().await;
+        if !shown.disputes.is_empty() && shown.accepted_seq == one.seq() {
+            break shown;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert!(
+        shown
+            .disputes
+            .iter()
+            .all(|dispute| dispute.kind != "invalid"),
+        "{shown:?}"
+    );
+    let tips = [&one, &other].map(|host| host.ledger.store().tip().hash.to_string());
+    assert!(tips.contains(&shown.accepted_hash), "{shown:?}");
+    let verdict = collector
+        .fleet()
+        .await
+        .verify("web1", |_, _| {})
+        .await
+        .unwrap();
+    assert_eq!(
+        (verdict.bad, verdict.last_hash),
+        (None, shown.accepted_hash)
+    );
+    for link in links {
+        link.stop().await;
+    }
 }

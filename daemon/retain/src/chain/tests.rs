@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::samples::{self, record_with};
+use crate::{
+    canonical,
+    samples::{self, record_with},
+};
 
 /// What a verifier is fed.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,11 +29,11 @@ fn pieces(batches: &[usize]) -> Vec<Piece> {
 }
 
 fn end_of(pieces: &[Piece]) -> Link {
-    let heads = pieces.iter().filter_map(|piece| match piece {
+    let mut heads = pieces.iter().filter_map(|piece| match piece {
         Piece::Head(head) => Some(head.link()),
         Piece::Record(_) => None,
     });
-    heads.last().unwrap_or(Link::START)
+    heads.next_back().unwrap_or(Link::START)
 }
 
 fn run(pieces: &[Piece], end: Link) -> Result<Link, BadRecord> {
