@@ -45,7 +45,8 @@ impl Config {
     /// # Errors
     /// Names the file and, for a wrong key, its line.
     pub fn load(path: &Path) -> Result<Self> {
-        toml::from_str(&files::read(path)?)
+        let text = files::read(path).context("`medic-collector init` makes a configuration")?;
+        toml::from_str(&text)
             .with_context(|| format!("{} is no collector configuration", path.display()))
     }
 

@@ -107,6 +107,13 @@ impl Store {
         Ok(Self::new(dir, db))
     }
 
+    /// Why this store may lack records that it once had, if its log is damaged.
+    ///
+    /// A snapshot ends before the damage, and looks like a store that never had more.
+    pub fn log_damage(&self) -> Option<String> {
+        rocks::log_damage(&self.dir, &FAMILIES, Budget::COLLECTOR)
+    }
+
     fn new(dir: &Path, db: DB) -> Self {
         Self {
             dir: dir.to_owned(),

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
-use hostmedic_retain::verify::{Verified, VerifyError, verify};
+use anyhow::{Context as _, Result, bail};
+use hostmedic_retain::{
+    chain::{BadRecord, Fault},
+    verify::{Verified, VerifyError, verify},
+};
 
 use crate::store::Store;
 
@@ -29,6 +32,7 @@ pub fn run(
     mut progress: impl FnMut(&str, u64, u64),
 ) -> Result<Vec<Finding>> {
     let store = Store::open_read_only(copies)?;
+    let damage = store.log_damage();
     let wanted = match host {
         Some(asked) => Some(
             store
@@ -44,12 +48,26 @@ pub fn run(
         }
         let verdict = verify(&mut store.copy(&id, false)?, None, |done, all| {
             progress(&id, done, all);
+        })
+        .and_then(|verified| match &damage {
+            None => Ok(verified),
+            // Whose records are gone cannot be told, so no copy is called whole.
+            Some(why) => Err(VerifyError::BadRecord(BadRecord {
+                seq: verified.last.seq + 1,
+                why: Fault::Lost(format!(
+                    "the store's log is damaged after record {}: {why}",
+                    verified.last.seq
+                )),
+            })),
         });
         findings.push(Finding {
             host: id,
             name: known.name,
             verdict,
         });
+    }
+    if let (true, Some(why)) = (findings.is_empty(), &damage) {
+        bail!("{} is damaged from its beginning: {why}", copies.display());
     }
     Ok(findings)
 }
