@@ -62,6 +62,22 @@ pub fn open_read_only(dir: &Path, families: &[&str], budget: Budget) -> Result<D
     DB::open_cf_descriptors_read_only(&options, dir, descriptors(families, &options), false)
 }
 
+/// What is damaged in the log of a database that [`open_read_only`] opens, if anything is: that
+/// shows what lies before the damage and is silent about what lies after it.
+///
+/// A last write that is torn is no damage; a writer may be writing it now.
+pub fn log_damage(dir: &Path, families: &[&str], budget: Budget) -> Option<String> {
+    // These options tolerate nothing but a torn end.
+    let options = options(budget);
+    let open =
+        || DB::open_cf_descriptors_read_only(&options, dir, descriptors(families, &options), false);
+    // A writer may delete a file between listing and opening it: look again.
+    open()
+        .or_else(|_| open())
+        .err()
+        .map(rocksdb::Error::into_string)
+}
+
 /// Write options under which a successful write is on the disk.
 pub fn durable() -> WriteOptions {
     let mut options = WriteOptions::default();
