@@ -99,8 +99,15 @@ impl Stage<'_> {
 
     /// Starts the daemon and waits until it has seen the units.
     fn start(&self, crash_at: &str) -> Child {
-        let bins = PathBuf::from(std::env::var_os("HOSTMEDIC_BIN_DIR").expect("HOSTMEDIC_BIN_DIR: run by `cargo xtask test`"));
-        let log = fs::File::options().create(true).append(true).open(self.dir.path().join("log")).unwrap();
+        let bins = PathBuf::from(
+            std::env::var_os("HOSTMEDIC_BIN_DIR")
+                .expect("HOSTMEDIC_BIN_DIR: run by `cargo xtask test`"),
+        );
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("log"))
+            .unwrap();
         let child = Command::new(bins.join("medicd-crash"))
             .arg("--config")
             .arg(self.dir.path().join("medicd.toml"))
@@ -111,10 +118,26 @@ impl Stage<'_> {
             .spawn()
             .unwrap();
         let socket = self.dir.path().join("sock");
-        wait("the daemon's socket", || std::os::unix::net::UnixStream::connect(&socket).is_ok().then_some(()), self);
+        wait(
+            "the daemon's socket",
+            || {
+                std::os::unix::net::UnixStream::connect(&socket)
+                    .is_ok()
+                    .then_some(())
+            },
+            self,
+        );
         // The first sight of a unit is no signal: it must be known before it is killed.
         let unit = &self.unit;
-        wait("the daemon to know the unit", || self.log().contains(&format!("subject={unit}")).then_some(()), self);
+        wait(
+            "the daemon to know the unit",
+            || {
+                self.log()
+                    .contains(&format!("subject={unit}"))
+                    .then_some(())
+            },
+            self,
+        );
         child
     }
 
@@ -127,11 +150,18 @@ impl Stage<'_> {
     }
 
     fn records(&self) -> Vec<Record> {
-        Store::open_read_only(&self.ledger()).unwrap().records(1, 10_000).unwrap()
+        Store::open_read_only(&self.ledger())
+            .unwrap()
+            .records(1, 10_000)
+            .unwrap()
     }
 
     fn starts(&self, name: &str) -> usize {
-        self.machine.sh(&format!("cat /run/starts-{name}")).unwrap().lines().count()
+        self.machine
+            .sh(&format!("cat /run/starts-{name}"))
+            .unwrap()
+            .lines()
+            .count()
     }
 }
 
@@ -141,7 +171,11 @@ fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>, stage: &Stage<'_>) -
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited for {what}; the daemon said:\n{}", stage.log());
+        assert!(
+            Instant::now() < deadline,
+            "waited for {what}; the daemon said:\n{}",
+            stage.log()
+        );
         sleep(Duration::from_millis(50));
     }
 }
@@ -179,22 +213,35 @@ fn no_crash_point_acts_unrecorded_or_twice() {
         let name = format!("{number}");
         let stage = Stage::set(&machine, &name);
         let mut child = stage.start(point);
-        machine.sh(&format!("systemctl kill -s KILL {}", stage.unit)).unwrap();
+        machine
+            .sh(&format!("systemctl kill -s KILL {}", stage.unit))
+            .unwrap();
         let status = end(&mut child, &stage, &format!("the death at {point}"));
-        assert_eq!(status.signal(), Some(nix::libc::SIGABRT), "{point}: {status}");
+        assert_eq!(
+            status.signal(),
+            Some(nix::libc::SIGABRT),
+            "{point}: {status}"
+        );
 
         let before = stage.records();
-        assert_eq!(count(&before, |body| matches!(body, Body::Intent(_))), 1, "{point}: an act's intent is durable before it");
+        assert_eq!(
+            count(&before, |body| matches!(body, Body::Intent(_))),
+            1,
+            "{point}: an act's intent is durable before it"
+        );
         verify_chain(&stage.ledger());
 
         let child = stage.start("");
         let outcome = wait(
             &format!("the outcome after {point}"),
             || {
-                stage.records().into_iter().find_map(|record| match record.body {
-                    Body::Outcome(outcome) => Some(outcome),
-                    _ => None,
-                })
+                stage
+                    .records()
+                    .into_iter()
+                    .find_map(|record| match record.body {
+                        Body::Outcome(outcome) => Some(outcome),
+                        _ => None,
+                    })
             },
             &stage,
         );
@@ -203,15 +250,35 @@ fn no_crash_point_acts_unrecorded_or_twice() {
         terminate(child, &stage);
 
         let after = stage.records();
-        assert_eq!(count(&after, |body| matches!(body, Body::Intent(_))), 1, "{point}: never a second intent");
-        assert_eq!(count(&after, |body| matches!(body, Body::Outcome(_))), 1, "{point}");
+        assert_eq!(
+            count(&after, |body| matches!(body, Body::Intent(_))),
+            1,
+            "{point}: never a second intent"
+        );
+        assert_eq!(
+            count(&after, |body| matches!(body, Body::Outcome(_))),
+            1,
+            "{point}"
+        );
         let unknown = usize::from(*point != "outcome-durable");
-        assert_eq!(count(&after, |body| matches!(body, Body::Indeterminate { .. })), unknown, "{point}");
+        assert_eq!(
+            count(&after, |body| matches!(body, Body::Indeterminate { .. })),
+            unknown,
+            "{point}"
+        );
         // One start by us at the beginning, and at most one by the daemon.
         let (starts, expected) = (stage.starts(&name), 1 + usize::from(*asked == Asked::Yes));
         assert_eq!(starts, expected, "{point}: {}", stage.log());
-        let verification = if *asked == Asked::Yes { Verification::Resolved } else { Verification::Unchanged };
-        assert_eq!(outcome.verification, verification, "{point}: {:?}", outcome.checks);
+        let verification = if *asked == Asked::Yes {
+            Verification::Resolved
+        } else {
+            Verification::Unchanged
+        };
+        assert_eq!(
+            outcome.verification, verification,
+            "{point}: {:?}",
+            outcome.checks
+        );
         verify_chain(&stage.ledger());
     }
 }
@@ -222,19 +289,29 @@ fn a_limit_holds_over_a_death() {
     let machine = Nspawn::boot(&Options::default()).unwrap();
     let stage = Stage::set(&machine, "limit");
     let mut child = stage.start("outcome-durable");
-    machine.sh(&format!("systemctl kill -s KILL {}", stage.unit)).unwrap();
+    machine
+        .sh(&format!("systemctl kill -s KILL {}", stage.unit))
+        .unwrap();
     end(&mut child, &stage, "the death after the outcome");
     assert_eq!(stage.starts("limit"), 2);
 
     let child = stage.start("");
-    machine.sh(&format!("systemctl kill -s KILL {}", stage.unit)).unwrap();
+    machine
+        .sh(&format!("systemctl kill -s KILL {}", stage.unit))
+        .unwrap();
     wait(
         "the second failure to be escalated",
         || {
-            stage.records().iter().rev().find_map(|record| match &record.body {
-                Body::Decision(decision) if decision.reason.starts_with("previous_attempt") => Some(()),
-                _ => None,
-            })
+            stage
+                .records()
+                .iter()
+                .rev()
+                .find_map(|record| match &record.body {
+                    Body::Decision(decision) if decision.reason.starts_with("previous_attempt") => {
+                        Some(())
+                    }
+                    _ => None,
+                })
         },
         &stage,
     );

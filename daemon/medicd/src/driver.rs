@@ -342,7 +342,7 @@ impl Driver {
                             match effect {
                                 Effect::Record(body) => bodies.push(body),
                                 Effect::Reply { request, .. } => {
-                                    self.reply(request, Err(format!("not carried out: {reason}")))
+                                    self.reply(request, Err(format!("not carried out: {reason}")));
                                 }
                                 Effect::Inspect { .. }
                                 | Effect::Capture { .. }

@@ -17,6 +17,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 
+/// Reading the kernel's BTF takes tens of megabytes for a moment. glibc's allocator keeps them for
+/// the life of the daemon, because something small lies above them; this one gives them back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Notices what is wrong on this host, decides, acts within limits through systemd, and keeps a
 /// record that cannot be changed unseen.
 #[derive(Parser)]

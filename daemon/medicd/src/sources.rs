@@ -24,7 +24,7 @@ const RARE_MAX: usize = 256;
 const HOT_MAX: usize = 4096;
 /// Watched programs that run at once; beyond it their exits are left to the calendar's look.
 const WATCHED_MAX: usize = 4096;
-/// Inode of the initial PID namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
+/// Inode of the initial PID namespace (`PROC_PID_INIT_INO`, `include/linux/proc_ns.h`).
 const PID_NS_INITIAL: &str = "pid:[4026531836]";
 
 /// Loads the probes and begins to bring their events. The reports say what each hook gives.

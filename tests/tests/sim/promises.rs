@@ -38,7 +38,7 @@ impl Totals {
             match &record.body {
                 Body::Decision(decision) if decision.verdict == Verdict::Hold => self.held += 1,
                 Body::Decision(decision) if decision.verdict == Verdict::Escalate => {
-                    self.escalated += 1
+                    self.escalated += 1;
                 }
                 Body::Proposed(_) => self.proposals += 1,
                 Body::Indeterminate { .. } => self.indeterminate += 1,

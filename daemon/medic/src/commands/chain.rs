@@ -248,11 +248,7 @@ impl Progress {
         let due = self.last.is_none_or(|last| last.elapsed() >= Self::PAUSE);
         if self.shown && due {
             self.last = Some(Instant::now());
-            let percent = if all == 0 {
-                100
-            } else {
-                done.saturating_mul(100) / all
-            };
+            let percent = done.saturating_mul(100).checked_div(all).unwrap_or(100);
             // Nobody looks when it cannot be written.
             let _ = write!(io::stderr(), "\r{percent:>3} %  record {done} of {all}");
         }
