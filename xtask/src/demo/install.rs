@@ -14,6 +14,9 @@ use crate::{
 /// Units that the demo's policy lets hostmedic change.
 pub(crate) const UNITS: [&str; 2] = ["web.service", "db.service"];
 
+/// Bundle of the operator who asks the collector.
+pub(crate) const OPERATOR: &str = "/etc/hostmedic/operator.toml";
+
 /// The database's backup: long enough to be seen running, short enough to see its end.
 const BACKUP: &str = "[Unit]\nDescription=Nightly backup of db\nAfter=db.service\n\n[Service]\n\
                       Type=oneshot\nExecStart=/usr/bin/sleep 12\n";
@@ -52,6 +55,10 @@ pub(crate) fn options(places: &Places) -> Result<Options> {
             .with_context(|| format!("cannot read {}", playbook.display()))?;
         options.files.push((path, text));
     }
+    // Any installed system has it; a minimal root file system does not.
+    options
+        .files
+        .push(("etc/hosts".into(), "127.0.0.1 localhost\n".to_owned()));
     options
         .files
         .push((victim::PROGRAM_PATH.into(), victim::PROGRAM.to_owned()));
@@ -98,11 +105,14 @@ pub(crate) fn finish(system: &Nspawn) -> Result<()> {
     system.sh("systemctl start medicd.service").map(drop)
 }
 
-/// Makes the collector's authority and enrols this host with it.
+/// Makes the collector's authority, and enrols this host and an operator with it.
 fn collector(system: &Nspawn) -> Result<()> {
-    system.sh("medic-collector init --config /etc/hostmedic/collector.toml")?;
+    system.sh("medic-collector init")?;
+    system.sh("medic-collector enrol --out /etc/hostmedic/collector")?;
     system
-        .sh("medic-collector enrol --out /etc/hostmedic/collector")
+        .sh(&format!(
+            "medic-collector enrol --operator demo --out {OPERATOR}"
+        ))
         .map(drop)
 }
 

@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Keep the throw-away system running afterwards, to look around, until Ctrl-C.
     #[arg(long)]
     keep: bool,
+    /// Show the programs as they were built last.
+    #[arg(long)]
+    no_build: bool,
 }
 
 /// Sets up, builds, plays the scenes, cleans up.
@@ -44,7 +47,9 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
          `sudo -E env PATH=\"$PATH\" cargo xtask demo`"
     );
     setup::run(places)?;
-    build::run(places)?;
+    if !options.no_build {
+        build::run(places)?;
+    }
 
     println!("demo: booting a throw-away systemd and installing hostmedic in it");
     let stage = Stage::set(places)?;

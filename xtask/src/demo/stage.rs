@@ -105,6 +105,15 @@ impl Stage {
         serde_json::from_str(&text).with_context(|| format!("`{line}` printed `{text}`"))
     }
 
+    /// Runs a line of shell inside; gives its exit code and its standard output.
+    pub(crate) fn run(&self, line: &str) -> Result<(Option<i32>, String)> {
+        let output = self.system.exec(&["sh", "-c", line])?;
+        Ok((
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        ))
+    }
+
     /// The host at a glance.
     pub(crate) fn status(&self) -> Result<Status> {
         self.medic(&["status"])
