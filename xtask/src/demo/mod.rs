@@ -65,7 +65,10 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
         fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
         println!("\nThe timelines are in {}.", file.display());
     }
-    stage.look_further(options.keep);
+    if played.is_ok() {
+        stage.say_cost()?;
+        stage.look_further(options.keep);
+    }
     if options.keep && played.is_ok() {
         // Ctrl-C ends the wait; that is what it is for, and no failure.
         while command::check_interrupt().is_ok() {

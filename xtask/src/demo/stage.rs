@@ -88,12 +88,10 @@ impl Stage {
             );
         }
         println!(
-            "  medicd {} as user hostmedic, phase {}, {} playbooks, {:.1} MB resident; collector \
-             connected over TLS",
+            "  medicd {} as user hostmedic, phase {}, {} playbooks; collector connected over TLS",
             status.version,
             format!("{:?}", status.phase).to_lowercase(),
-            status.playbooks.len(),
-            status.cost.rss_bytes as f64 / 1e6
+            status.playbooks.len()
         );
         Ok(())
     }
@@ -103,6 +101,26 @@ impl Stage {
         let line = format!("medic --json {}", arguments.join(" "));
         let text = self.system.sh(&line)?;
         serde_json::from_str(&text).with_context(|| format!("`{line}` printed `{text}`"))
+    }
+
+    /// Says what hostmedic itself cost, and that no event was lost.
+    pub(crate) fn say_cost(&self) -> Result<()> {
+        let status = self.status()?;
+        let lost: u64 = status
+            .counters
+            .iter()
+            .map(|hook| hook.ring_full + hook.missed)
+            .sum();
+        let delivered: u64 = status.counters.iter().map(|hook| hook.delivered).sum();
+        println!(
+            "\nmedicd's own cost (development build): {:.1} MB resident, {:.1} MB in BPF maps, \
+             {:.2} % of a core; {delivered} events, {} lost",
+            status.cost.rss_bytes as f64 / 1e6,
+            status.cost.kernel_map_bytes as f64 / 1e6,
+            status.cost.cpu_ratio * 100.0,
+            lost + status.queues.queue_full + status.queues.undecodable
+        );
+        Ok(())
     }
 
     /// Runs a line of shell inside; gives its exit code and its standard output.

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 pub(crate) struct Stages {
     /// The decision to act was recorded.
     pub(crate) decided_ms: Option<f64>,
+    /// It was on disk at the latest: what follows it in order had been done.
+    pub(crate) durable_by_ms: Option<f64>,
     /// systemd said that our job had ended.
     pub(crate) job_done_ms: Option<f64>,
     /// Verification found the unit well.
@@ -31,6 +33,11 @@ impl Stages {
             match &record.body {
                 Body::Decision(decision) if decision.verdict == Verdict::Act => {
                     stages.decided_ms.get_or_insert(millis(event, record.at));
+                }
+                Body::Captured(captured) => {
+                    stages
+                        .durable_by_ms
+                        .get_or_insert(millis(event, captured.at));
                 }
                 Body::StepEnded(end) => {
                     stages.job_done_ms.get_or_insert(millis(event, end.at));
@@ -48,6 +55,7 @@ impl Stages {
     pub(crate) fn json(&self) -> Value {
         json!({
             "kernel_event_to_decision": self.decided_ms,
+            "kernel_event_to_decision_durable_at_most": self.durable_by_ms,
             "kernel_event_to_job_done": self.job_done_ms,
             "kernel_event_to_verified": self.verified_ms,
         })
@@ -59,8 +67,9 @@ impl Stages {
             ms.map_or_else(|| format!("no {name}"), |ms| format!("{name} {ms:.1} ms"))
         };
         format!(
-            "kernel event to {}, to {}, to {}",
+            "kernel event to {}, {}, {}, {}",
             part("decision", self.decided_ms),
+            part("durable by", self.durable_by_ms),
             part("job done", self.job_done_ms),
             part("verified", self.verified_ms)
         )
@@ -147,22 +156,23 @@ fn words(record: &Record) -> Option<String> {
             format!("evidence: {}", signal_words(signal))
         }
         Body::Decision(decision) => {
-            let passed = decision
-                .guards
-                .iter()
-                .filter(|g| g.stance == Stance::Pass)
-                .count();
+            let all = decision.guards.len();
+            let against = decision.guards.iter();
+            let against = against.filter(|guard| guard.stance != Stance::Pass).count();
+            let guards = match against {
+                0 => String::new(),
+                against => format!("{against} of {all} guards object; "),
+            };
+            let word = verdict_word(decision.verdict);
             format!(
-                "decision: {} (record {seq}), {passed} of {} guards pass: {}",
-                verdict_word(decision.verdict),
-                decision.guards.len(),
+                "decision (record {seq}): {word}; {guards}{}",
                 decision.reason
             )
         }
         Body::Intent(intent) => {
             let (verb, unit) = (intent.verb.word(), &intent.unit);
             format!(
-                "intent is durable: {verb} {unit}, by {} (record {seq})",
+                "intent (record {seq}): {verb} {unit}, by {}",
                 intent.playbook.name
             )
         }
