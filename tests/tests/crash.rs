@@ -103,6 +103,7 @@ impl Stage<'_> {
             std::env::var_os("HOSTMEDIC_BIN_DIR")
                 .expect("HOSTMEDIC_BIN_DIR: run by `cargo xtask test`"),
         );
+        let before = self.log().len();
         let log = fs::File::options()
             .create(true)
             .append(true)
@@ -132,7 +133,7 @@ impl Stage<'_> {
         wait(
             "the daemon to know the unit",
             || {
-                self.log()
+                self.log()[before..]
                     .contains(&format!("subject={unit}"))
                     .then_some(())
             },

@@ -5,10 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod cast;
+mod chance;
 mod promises;
 mod world;
 
-use world::{Faults, SimWorld};
+use chance::Faults;
+use world::SimWorld;
 
 /// Seeds of one run of the test.
 const SEEDS: u64 = 1200;

@@ -7,61 +7,25 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::{
+    cast::{UNITS, playbooks, running, subject},
+    chance::{Faults, Random},
+};
 use hostmedic_model::{
     calendar::{Activity, Calendar, CalendarReading, Purpose},
     command::{Command, Operator},
     incident::IncidentStatus,
     intent::Intent,
     outcome::{StepEnd, StepResult},
-    playbook::{Phase, Playbook},
+    playbook::Phase,
     record::{Body, Captured, Record},
     signal::{Fact, OomKill, Signal},
-    subject::{Subject, UnitName},
+    subject::UnitName,
     time::{At, BootId, Span},
     unit::{ActiveState, UnitSnapshot, UnitState},
     wake::{Effect, Inspection, Wake},
 };
-use hostmedic_reason::{pipeline::State, playbook, policy::Policy};
-
-const OOM: &str = include_str!("../../../playbooks/unit-oom-left-dead.yaml");
-const FAILED: &str = include_str!("../../../playbooks/unit-failed-no-restart.yaml");
-const LOOP: &str = include_str!("../../../playbooks/crash-loop-held.yaml");
-
-/// Probabilities of each fault, per occasion.
-#[derive(Clone, Copy)]
-pub(crate) struct Faults {
-    pub(crate) disk: f64,
-    pub(crate) bus: f64,
-    pub(crate) lost_answer: f64,
-    pub(crate) crash: f64,
-    pub(crate) reboot: f64,
-    pub(crate) clock_jump: f64,
-}
-
-/// `SplitMix64` (Steele, Lea, Flood 2014): small, seeded, good enough to choose faults.
-pub(crate) struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "53 bits are enough for a probability"
-    )]
-    pub(crate) fn chance(&mut self, probability: f64) -> bool {
-        ((self.next() >> 11) as f64) / ((1_u64 << 53) as f64) < probability
-    }
-}
+use hostmedic_reason::{pipeline::State, policy::Policy};
 
 /// One call that reached the simulated systemd.
 #[derive(Clone, Debug)]
@@ -103,17 +67,9 @@ pub(crate) struct SimWorld {
     calm: bool,
 }
 
-const UNITS: [(&str, &str); 5] = [
-    ("shop.service", "system.slice"),
-    ("db.service", "system.slice"),
-    ("mail.service", "system.slice"),
-    ("batch.service", "batch.slice"),
-    ("systemd-resolved.service", "system.slice"),
-];
-
 impl SimWorld {
     pub(crate) fn new(seed: u64, faults: Faults) -> Self {
-        let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let mut random = Random::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let phase = [
             Phase::Autonomous,
             Phase::Autonomous,
@@ -537,29 +493,4 @@ impl SimWorld {
             .map(|incident| incident.status)
             .collect()
     }
-}
-
-fn running(invocation: &str) -> UnitState {
-    UnitState {
-        active: ActiveState::Active,
-        sub: "running".into(),
-        result: "success".into(),
-        invocation_id: Some(invocation.to_owned()),
-        n_restarts: 0,
-    }
-}
-
-fn subject(name: &str) -> Subject {
-    Subject::Unit(UnitName::new(name).unwrap())
-}
-
-fn playbooks() -> Vec<Playbook> {
-    [
-        ("unit-oom-left-dead.yaml", OOM),
-        ("unit-failed-no-restart.yaml", FAILED),
-        ("crash-loop-held.yaml", LOOP),
-    ]
-    .iter()
-    .map(|(file, text)| playbook::parse(file, text).unwrap())
-    .collect()
 }

@@ -1,8 +1,8 @@
 //! What the kernel's hooks tell: loads the probes, reads their rings, accounts for every event.
 //!
-//! The order of the files is the way of a start: [`support`] finds facts in the kernel's BTF,
-//! [`attest`] proves the offsets on a thread of ours, [`plan`] decides, [`attach`] does it; then
-//! [`ring`] and [`decode`] bring events, [`counters`] and [`cost`] account for them.
+//! The order of the files is the way of a start: `support` finds facts in the kernel's BTF,
+//! `attest` proves the offsets on a thread of ours, `plan` decides, `attach` does it; then
+//! `ring` and `decode` bring events, `counters` and `cost` account for them.
 
 mod attach;
 mod attest;

@@ -1,27 +1,32 @@
 //! The night: a web server killed for memory and brought back, a database left alone because its
 //! backup runs, and a filling disk that waits for a person.
 
+mod page;
+mod records;
+
+use page::queues;
+pub use page::{playbooks, status};
+pub(crate) use records::record;
+pub use records::records;
+
 use std::collections::BTreeMap;
 
 use hostmedic_model::{
     anomaly::{Anomaly, Severity},
     calendar::{Activity, Calendar, CalendarReading, Due, Inhibitor, Purpose},
-    command::{Inhibit, Operator, Proposal},
+    command::{Operator, Proposal},
     decision::{Decision, GuardVerdict, PlaybookRef, Stance, Verdict},
     incident::{Evidence, Incident, IncidentId, IncidentStatus},
     intent::{Intent, IntentId},
-    loss::{Coverage, HookCounters, HookReport, QueueCounters},
+    loss::{Coverage, HookCounters, HookReport},
     outcome::{CheckResult, Outcome, StepEnd, StepResult, Verification},
-    playbook::{
-        Check, Condition, Limits, Phase, Playbook, Remedy, StepTemplate, Target, Verb, VerifyPlan,
-    },
+    playbook::{Phase, Verb},
     record::{Body, Captured, CoverageRow, RECORD_VERSION, Record, Started},
     sample::{Measure, Sample, Series},
-    signal::{Fact, OomKill, Signal, SignalKind},
+    signal::{Fact, OomKill, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
     unit::{ActiveState, UnitSnapshot, UnitState},
-    view::{AuditStatus, Baselines, Cost, Hold, HookCost, ReplicationStatus, Status},
 };
 
 /// The kernel kills the web server: 2026-08-14 02:17:03.412 UTC.
@@ -454,261 +459,5 @@ fn counters() -> Vec<HookCounters> {
             hook: "process_exit".to_owned(),
             ..HookCounters::default()
         },
-    ]
-}
-
-/// The chain of that night, record by record.
-pub fn records() -> Vec<Record> {
-    let bodies = vec![
-        (
-            0,
-            Body::Started(Started {
-                version: "0.1.0".to_owned(),
-                kernel: "6.12.107".to_owned(),
-                hostname: "web-07".to_owned(),
-                hooks: hooks(),
-                playbooks: vec![playbook_ref("unit-oom-dead")],
-                phase: Phase::Autonomous,
-            }),
-        ),
-        (
-            12,
-            Body::IncidentOpened(Incident {
-                status: IncidentStatus::Open,
-                evidence: resolved_incident().evidence[..1].to_vec(),
-                last_at: T0,
-                closed_at: None,
-                extended: 0,
-                ..resolved_incident()
-            }),
-        ),
-        (
-            14,
-            Body::IncidentExtended {
-                incident: id(RESOLVED),
-                evidence: failed("web.service", at(9), "0a1b2c3d"),
-            },
-        ),
-        (31, Body::Decision(acted())),
-        (33, Body::Intent(intent())),
-        (45, Body::Captured(captured())),
-        (212, Body::StepEnded(step_end())),
-        (10_689, Body::Outcome(outcome())),
-        (
-            10_690,
-            Body::IncidentClosed {
-                incident: id(RESOLVED),
-                status: IncidentStatus::Resolved,
-                reason: "every check passed".to_owned(),
-            },
-        ),
-        (
-            788_013,
-            Body::IncidentOpened(Incident {
-                status: IncidentStatus::Open,
-                ..held_incident()
-            }),
-        ),
-        (788_023, Body::Decision(held())),
-        (
-            1_677_010,
-            Body::IncidentOpened(Incident {
-                status: IncidentStatus::Open,
-                ..waiting_incident()
-            }),
-        ),
-        (1_677_018, Body::Decision(proposed())),
-        (1_677_021, Body::Proposed(proposal())),
-        (
-            1_740_000,
-            Body::Coverage(CoverageRow {
-                hooks: counters(),
-                queues: queues(),
-            }),
-        ),
-    ];
-    (1..)
-        .zip(bodies)
-        .map(|(seq, (ms, body))| record(seq, at(ms), body))
-        .collect()
-}
-
-/// A record of the story's host. Its hashes only look like some: no chain is checked here.
-pub(crate) fn record(seq: u64, at: At, body: Body) -> Record {
-    Record {
-        version: RECORD_VERSION,
-        seq,
-        host: HOST.to_owned(),
-        boot: boot(),
-        at,
-        prev: format!("{:064x}", seq - 1),
-        body,
-    }
-}
-
-fn queues() -> QueueCounters {
-    QueueCounters {
-        read: 181_992,
-        undecodable: 0,
-        queue_full: 0,
-    }
-}
-
-/// `medic status` half an hour later.
-pub fn status() -> Status {
-    Status {
-        version: "0.1.0".to_owned(),
-        hostname: "web-07".to_owned(),
-        host: HOST.to_owned(),
-        at: at(1_760_000),
-        started_at: T0,
-        phase: Phase::Autonomous,
-        paused: None,
-        open_incidents: 2,
-        proposals: vec![proposal()],
-        holds: vec![Hold {
-            incident: id(HELD),
-            subject: Subject::Unit(unit("db.service")),
-            at: at(788_021),
-            reason: held().reason,
-        }],
-        inhibits: vec![Inhibit {
-            id: 7,
-            unit: Some(unit("mail.service")),
-            from: at(600_000),
-            span: Span::minutes(120),
-            reason: "moving the mail store".to_owned(),
-            by: operator(),
-        }],
-        calendar: Some(CalendarReading::Readable(calendar(at(1_755_000)))),
-        playbooks: vec![
-            playbook_ref("unit-oom-dead"),
-            playbook_ref("journal-fills-disk"),
-        ],
-        hooks: hooks(),
-        counters: counters(),
-        queues: queues(),
-        baselines: Baselines {
-            series: 41,
-            warm: 38,
-        },
-        audit: AuditStatus {
-            seq: 15,
-            head: "c41d".repeat(16),
-            failing: None,
-            unwritten: 0,
-            dropped: 0,
-        },
-        replication: ReplicationStatus {
-            collector: Some("collector.example:7443".to_owned()),
-            connected: true,
-            acknowledged_seq: 14,
-            last_error: String::new(),
-        },
-        cost: Cost {
-            rss_bytes: 23_592_960,
-            kernel_map_bytes: 2_785_280,
-            cpu_ratio: 0.0021,
-            cpu_recent_ratio: 0.0013,
-            hook_ns: vec![
-                HookCost {
-                    hook: "process_exec".to_owned(),
-                    runs: 1_204,
-                    ns_per_run: 412,
-                },
-                HookCost {
-                    hook: "oom_victim".to_owned(),
-                    runs: 0,
-                    ns_per_run: 0,
-                },
-            ],
-        },
-    }
-}
-
-/// The two playbooks in force, and one that hands over to people.
-pub fn playbooks() -> Vec<Playbook> {
-    let limits = Limits {
-        cooldown: Span::minutes(5),
-        per_unit_per_hour: 1,
-        per_slice_per_hour: 3,
-    };
-    let steps = |target, verify| Remedy::Steps {
-        steps: vec![StepTemplate {
-            verb: Verb::Restart,
-            target,
-            wait_max: Span::secs(30),
-        }],
-        verify: VerifyPlan {
-            settle: Span::secs(10),
-            within: Span::minutes(1),
-            checks: verify,
-        },
-    };
-    let playbook = |name: &str, describe: &str, trigger, remedy, phase_max| Playbook {
-        name: name.to_owned(),
-        version: 1,
-        describe: describe.to_owned(),
-        trigger,
-        remedy,
-        limits,
-        phase_max,
-        rollback: "a restart needs no undoing".to_owned(),
-        sha256: "5e1f".repeat(16),
-    };
-    vec![
-        playbook(
-            "unit-oom-dead",
-            "a service was killed for lack of memory and nothing restarts it",
-            vec![
-                Condition::Signal {
-                    kind: SignalKind::OomKill,
-                    at_least: 1,
-                    within: Span::minutes(2),
-                },
-                Condition::UnitState {
-                    active: vec![ActiveState::Failed],
-                    result: vec!["oom-kill".to_owned()],
-                    result_not: Vec::new(),
-                    restart_policy: vec!["no".to_owned()],
-                },
-            ],
-            steps(
-                Target::Subject,
-                vec![
-                    Check::UnitActive,
-                    Check::NewInvocation,
-                    Check::NoSignal(SignalKind::OomKill),
-                    Check::ClosureRestored,
-                ],
-            ),
-            Phase::Autonomous,
-        ),
-        playbook(
-            "journal-fills-disk",
-            "a disk fills up and the journal is its top consumer",
-            vec![Condition::Above {
-                measure: Measure::DiskUsedRatio,
-                limit: 0.9,
-            }],
-            steps(
-                Target::Action("journal-vacuum".to_owned()),
-                vec![Check::Below {
-                    measure: Measure::DiskUsedRatio,
-                    limit: 0.85,
-                }],
-            ),
-            Phase::Assist,
-        ),
-        playbook(
-            "crash-loop",
-            "a service starts again and again",
-            vec![Condition::Starts {
-                at_least: 5,
-                within: Span::minutes(10),
-            }],
-            Remedy::Escalate("a sixth start would not help where five did not".to_owned()),
-            Phase::Observe,
-        ),
     ]
 }

@@ -1,0 +1,92 @@
+//! The made-up night as the audit chain tells it.
+
+use super::*;
+
+/// The chain of that night, record by record.
+pub fn records() -> Vec<Record> {
+    let bodies = vec![
+        (
+            0,
+            Body::Started(Started {
+                version: "0.1.0".to_owned(),
+                kernel: "6.12.107".to_owned(),
+                hostname: "web-07".to_owned(),
+                hooks: hooks(),
+                playbooks: vec![playbook_ref("unit-oom-dead")],
+                phase: Phase::Autonomous,
+            }),
+        ),
+        (
+            12,
+            Body::IncidentOpened(Incident {
+                status: IncidentStatus::Open,
+                evidence: resolved_incident().evidence[..1].to_vec(),
+                last_at: T0,
+                closed_at: None,
+                extended: 0,
+                ..resolved_incident()
+            }),
+        ),
+        (
+            14,
+            Body::IncidentExtended {
+                incident: id(RESOLVED),
+                evidence: failed("web.service", at(9), "0a1b2c3d"),
+            },
+        ),
+        (31, Body::Decision(acted())),
+        (33, Body::Intent(intent())),
+        (45, Body::Captured(captured())),
+        (212, Body::StepEnded(step_end())),
+        (10_689, Body::Outcome(outcome())),
+        (
+            10_690,
+            Body::IncidentClosed {
+                incident: id(RESOLVED),
+                status: IncidentStatus::Resolved,
+                reason: "every check passed".to_owned(),
+            },
+        ),
+        (
+            788_013,
+            Body::IncidentOpened(Incident {
+                status: IncidentStatus::Open,
+                ..held_incident()
+            }),
+        ),
+        (788_023, Body::Decision(held())),
+        (
+            1_677_010,
+            Body::IncidentOpened(Incident {
+                status: IncidentStatus::Open,
+                ..waiting_incident()
+            }),
+        ),
+        (1_677_018, Body::Decision(proposed())),
+        (1_677_021, Body::Proposed(proposal())),
+        (
+            1_740_000,
+            Body::Coverage(CoverageRow {
+                hooks: counters(),
+                queues: queues(),
+            }),
+        ),
+    ];
+    (1..)
+        .zip(bodies)
+        .map(|(seq, (ms, body))| record(seq, at(ms), body))
+        .collect()
+}
+
+/// A record of the story's host. Its hashes only look like some: no chain is checked here.
+pub(crate) fn record(seq: u64, at: At, body: Body) -> Record {
+    Record {
+        version: RECORD_VERSION,
+        seq,
+        host: HOST.to_owned(),
+        boot: boot(),
+        at,
+        prev: format!("{:064x}", seq - 1),
+        body,
+    }
+}
