@@ -46,14 +46,18 @@ fn main() -> ExitCode {
     let result = command::watch_for_interrupt()
         .and_then(|()| Places::find())
         .and_then(|places| match cli.verb {
-            Verb::Setup => setup::run(&places),
-            Verb::Build => setup::run(&places).and_then(|()| build::run(&places)),
+            Verb::Setup => setup::run(&places).map(|()| true),
+            Verb::Build => setup::run(&places)
+                .and_then(|()| build::run(&places))
+                .map(|()| true),
+            // These two close with a line of their own, good or bad.
             Verb::Demo(options) => demo::run(&places, &options),
             Verb::Test(options) => test::run(&places, &options),
-            Verb::Package(options) => package::run(&places, &options),
+            Verb::Package(options) => package::run(&places, &options).map(|()| true),
         });
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

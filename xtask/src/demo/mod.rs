@@ -13,7 +13,7 @@ mod victim;
 
 use std::{fs, path::PathBuf, thread, time::Duration};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     build, command,
@@ -39,8 +39,8 @@ pub(crate) struct Options {
 /// Sets up, builds, plays the scenes, cleans up.
 ///
 /// # Errors
-/// Fails if anything could not be set up, or if a scene was not as expected.
-pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
+/// Fails if anything could not be set up; `false` means that a scene was not as expected.
+pub(crate) fn run(places: &Places, options: &Options) -> Result<bool> {
     ensure!(
         setup::is_root(),
         "the demo loads probes and boots a throw-away system, so it needs root: \
@@ -78,8 +78,5 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
     drop(stage);
     played?;
     println!("{}", report.last_line());
-    if !report.all_as_expected() {
-        bail!("a scene was not as expected; see `NOT as expected` above");
-    }
-    Ok(())
+    Ok(report.all_as_expected())
 }
