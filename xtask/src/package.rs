@@ -67,9 +67,7 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
     for program in PROGRAMS {
         release.args(["--package", program]);
     }
-    release
-        .env("CARGO_TARGET_DIR", &places.target)
-        .env("HOSTMEDIC_PROBES", places.probes());
+    release.env("CARGO_TARGET_DIR", &places.target);
     build::with_progress(places, &mut release).context("cannot build the release programs")?;
 
     let tree = tempfile::tempdir().context("cannot make a directory to pack")?;
@@ -95,10 +93,6 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
             &tree.path().join("usr/share/hostmedic/playbooks").join(name),
         )?;
     }
-    copy(
-        &places.probes(),
-        &tree.path().join("usr/lib/hostmedic/hostmedic-probes"),
-    )?;
 
     fs::create_dir_all(&options.out)
         .with_context(|| format!("cannot make {}", options.out.display()))?;
