@@ -137,11 +137,11 @@ fn features_of(manifest: &str) -> impl Iterator<Item = &str> {
 /// Runs a build and says now and then how far RocksDB is, which takes most of a cold build.
 pub(crate) fn with_progress(places: &Places, build: &mut Command) -> Result<()> {
     let (done, waiting) = mpsc::channel::<()>();
-    let builds = places.programs().join("build");
+    let builds = ["debug", "release"].map(|profile| places.target.join(profile).join("build"));
     let watcher = thread::spawn(move || {
         let started = Instant::now();
         while waiting.recv_timeout(PROGRESS_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-            if let Some(objects) = rocksdb_objects(&builds) {
+            if let Some(objects) = builds.iter().find_map(|dir| rocksdb_objects(dir)) {
                 println!(
                     "build: RocksDB, {objects} of about {ROCKSDB_FILES} files, {} min so far; it \
                      is compiled once (about 20 min on two cores), later builds reuse it",

@@ -68,6 +68,7 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
         release.args(["--package", program]);
     }
     release.env("CARGO_TARGET_DIR", &places.target);
+    build::embed_probes(places, &mut release);
     build::with_progress(places, &mut release).context("cannot build the release programs")?;
 
     let tree = tempfile::tempdir().context("cannot make a directory to pack")?;
