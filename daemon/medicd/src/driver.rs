@@ -1,10 +1,11 @@
 //! The loop's impure half: wakes are brought to `reason`, and what it wants is carried out, in
 //! order. Records first: nothing that follows one starts before the disk has it.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use hostmedic_model::{
+    command::Command,
     decision::PlaybookRef,
     incident::IncidentStatus,
     playbook::Playbook,
@@ -40,9 +41,11 @@ use crate::{
 };
 
 mod bus_link;
+mod pause_flag;
 mod status;
 
 use bus_link::Bus;
+use pause_flag::PauseFlag;
 
 /// Records of one append.
 const APPEND_MAX: usize = 128;
@@ -66,8 +69,6 @@ const CALENDAR_EVERY: Duration = Duration::from_secs(60);
 const TIMING_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How far back the chain is read at the start: what limits and recurrence look at.
 const RECALL_MS: i64 = 31 * 24 * 3_600_000;
-/// Written by `medic pause` where no daemon answers; read at the start and at every tick.
-const PAUSE_FLAG: &str = "paused";
 
 /// Everything that carries effects out.
 struct Driver {
@@ -86,7 +87,7 @@ struct Driver {
     started_at: At,
     hostname: String,
     failing: bool,
-    pause_flag: PathBuf,
+    pause_flag: PauseFlag,
 }
 
 /// Runs until a signal says stop. Ready is told to systemd once everything is open.
@@ -139,7 +140,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
     let (replication, mut refusals) = start_replication(&config, ledger.store(), &hostname)?;
 
     let mut driver = Driver {
-        pause_flag: config.state_dir.join(PAUSE_FLAG),
+        pause_flag: PauseFlag::in_dir(&config.state_dir),
         capture: Capture {
             subjects,
             journal_dir: config.journal_dir.clone(),
@@ -462,6 +463,12 @@ impl Driver {
             }
             Question::Playbooks(reply) => _ = reply.send(self.state.playbooks().to_vec()),
             Question::Command { by, command, reply } => {
+                if command == Command::Resume
+                    && let Err(reason) = self.pause_flag.remove()
+                {
+                    _ = reply.send(Err(reason));
+                    return;
+                }
                 let request = self.asked_next;
                 self.asked_next += 1;
                 self.asked.insert(request, reply);
@@ -477,10 +484,10 @@ impl Driver {
 
     fn look_for_pause_flag(&mut self) {
         if self.state.paused().is_none()
-            && let Ok(reason) = std::fs::read_to_string(&self.pause_flag)
+            && let Some(reason) = self.pause_flag.reason()
         {
-            tracing::warn!(flag = %self.pause_flag.display(), "Paused by the flag file.");
-            self.state.pause(reason.trim().to_owned());
+            tracing::warn!(%reason, "Paused by the flag file.");
+            self.state.pause(reason);
         }
     }
 }
