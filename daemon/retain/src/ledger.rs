@@ -177,7 +177,9 @@ impl Ledger {
                     acknowledged: head.seq,
                 });
             }
-            Newest::Missing if tip == Link::START => {}
+            // An empty chain has nothing to lose: a death at the very beginning leaves head files
+            // that were made but not yet written.
+            Newest::Missing | Newest::Unreadable if tip == Link::START => {}
             Newest::Missing | Newest::Unreadable => return Err(failed(HEAD_FILE_GONE.to_owned())),
             Newest::Head(_) => {}
         }

@@ -293,6 +293,17 @@ fn the_head_file_is_needed_but_one_torn_slot_is_not() {
 }
 
 #[test]
+fn a_death_before_the_first_record_does_not_lock_the_ledger() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    // As a kill leaves them between their making and their first writing.
+    for name in ["head.0", "head.1"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    assert_eq!(open(dir.path()).unwrap().store().tip().seq, 0);
+}
+
+#[test]
 fn another_key_does_not_open_it() {
     let dir = tempfile::tempdir().unwrap();
     six_records(dir.path());
