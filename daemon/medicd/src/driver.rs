@@ -218,7 +218,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
                 notify(&[NotifyState::Watchdog]);
             }
             _ = coverage.tick() => {
-                let row = driver.vitals.read();
+                let row = driver.vitals.row();
                 driver.carry_out(vec![Effect::Record(Body::Coverage(row))]).await;
             }
             _ = calendar.tick() => {
@@ -292,6 +292,7 @@ impl Driver {
             hooks: self.vitals.reports(),
             playbooks: self.state.playbooks().iter().map(reference).collect(),
             phase: self.state.policy().phase,
+            blind: None,
         };
         let mut effects = vec![Effect::Record(Body::Started(started))];
         self.look_for_pause_flag();

@@ -9,9 +9,13 @@ use std::sync::{
 use hostmedic_model::{
     loss::{HookCounters, HookReport, QueueCounters},
     record::CoverageRow,
+    time::At,
     view::{Cost, HookCost},
 };
-use hostmedic_observe::{host::CostMeter, kernel::Probes};
+use hostmedic_observe::{
+    host::{CostMeter, clock},
+    kernel::Probes,
+};
 
 /// Everything measured of ourselves.
 pub(crate) struct Vitals {
@@ -26,6 +30,8 @@ struct Inner {
     queues: QueueCounters,
     meter: CostMeter,
     cost: Cost,
+    /// End of the newest row of the chain.
+    row_from: At,
 }
 
 impl Vitals {
@@ -39,6 +45,7 @@ impl Vitals {
                 queues: QueueCounters::default(),
                 meter: CostMeter::new(),
                 cost: Cost::default(),
+                row_from: clock::now(),
             }),
         }
     }
@@ -91,6 +98,8 @@ impl Vitals {
             Err(problem) => tracing::warn!(%problem, "Cannot read what hostmedic costs."),
         }
         CoverageRow {
+            from: inner.row_from,
+            reduced: Vec::new(),
             hooks: inner.counters.clone(),
             queues: inner.queues.clone(),
         }
@@ -125,6 +134,13 @@ impl Vitals {
         }
     }
 
+    /// What [`Self::read`] gives, as a row for the chain; the next one begins where it ends.
+    pub(crate) fn row(&self) -> CoverageRow {
+        let row = self.read();
+        self.inner().row_from = clock::now();
+        row
+    }
+
     pub(crate) fn snapshot(&self) -> (Vec<HookReport>, Vec<HookCounters>, QueueCounters, Cost) {
         let inner = self.inner();
         (
@@ -139,7 +155,12 @@ impl Vitals {
     pub(crate) fn stop(&self) -> Option<CoverageRow> {
         let probes = self.inner().probes.take()?;
         match probes.stop() {
-            Ok((hooks, queues)) => Some(CoverageRow { hooks, queues }),
+            Ok((hooks, queues)) => Some(CoverageRow {
+                from: self.inner().row_from,
+                reduced: Vec::new(),
+                hooks,
+                queues,
+            }),
             Err(error) => {
                 tracing::warn!(%error, "Cannot read the hooks' last counters.");
                 None

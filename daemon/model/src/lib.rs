@@ -8,6 +8,7 @@ pub mod anomaly;
 pub mod calendar;
 pub mod command;
 pub mod decision;
+mod fact;
 pub mod incident;
 pub mod intent;
 pub mod loss;

@@ -7,7 +7,7 @@ use crate::{
     decision::Decision,
     incident::{Evidence, Incident, IncidentId},
     intent::{Intent, IntentId},
-    loss::{HookCounters, HookReport, QueueCounters},
+    loss::{Blind, HookCounters, HookMode, HookModeChange, HookReport, QueueCounters},
     outcome::{Outcome, StepEnd},
     time::{At, BootId},
 };
@@ -49,6 +49,8 @@ pub enum Body {
     },
     /// Counters of the hooks and queues, once per interval: a gap is visible, silence is not.
     Coverage(CoverageRow),
+    /// A hook does less, because it cost too much, or more again.
+    HookMode(HookModeChange),
     /// An incident opened.
     IncidentOpened(Incident),
     /// An incident got more evidence; repeated evidence is counted, not written.
@@ -120,6 +122,7 @@ impl Body {
             Self::Started(_)
             | Self::Stopped { .. }
             | Self::Coverage(_)
+            | Self::HookMode(_)
             | Self::Inhibited(_)
             | Self::ReplicationRefused { .. } => return None,
         };
@@ -143,12 +146,22 @@ pub struct Started {
     pub playbooks: Vec<crate::decision::PlaybookRef>,
     /// Phase in force.
     pub phase: crate::playbook::Phase,
+    /// Time before this start in which nothing was captured; `None` in a new chain.
+    #[serde(default)]
+    pub blind: Option<Blind>,
 }
 
-/// Counters at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The loss ledger at the end of an interval. The interval's own numbers are the difference to
+/// the row before it; the record's own time is the interval's end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CoverageRow {
+    /// Beginning of the interval: the end of the row before it, or the daemon's start.
+    #[serde(default)]
+    pub from: At,
+    /// Mode of each hook that is not [`HookMode::Stream`].
+    #[serde(default)]
+    pub reduced: Vec<(String, HookMode)>,
     /// Per hook, since load.
     pub hooks: Vec<HookCounters>,
     /// After the rings, since start.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::fact::*;
 use crate::{subject::Subject, time::At, unit::UnitState};
 
 /// A fact that happened at a moment, about a subject.
@@ -22,13 +23,85 @@ pub struct Signal {
 pub enum Fact {
     /// The kernel chose a process to kill for lack of memory.
     OomKill(OomKill),
-    /// A watched program (a backup, a package manager) began to run.
+    /// A deadly signal was sent to a process.
+    FatalSignal(FatalSignal),
+    /// A program began to run.
     ProcessExec(ProcessExec),
     /// A process ended.
     ProcessExit(ProcessExit),
+    /// A process has children that ended and are not waited for.
+    Zombies(Zombies),
+    /// A task has been waiting without a break for too long.
+    HungTask(HungTask),
+    /// A CPU does not come to rest, and RCU waits for it.
+    RcuStall(RcuStall),
+    /// Memory, a PCIe device or a CPU reported an error.
+    HardwareError(HardwareError),
+    /// A block device failed a request.
+    BlockError(BlockError),
+    /// A SCSI device did not answer, or refused a command.
+    ScsiError(ScsiError),
+    /// Data that was promised to be written was not.
+    WritebackError(WritebackError),
+    /// A file system found itself damaged, or shut down.
+    FilesystemError(FilesystemError),
+    /// A mount that was writable is no more.
+    MountReadOnly(MountReadOnly),
+    /// Packets were dropped.
+    PacketDrops(PacketDrops),
+    /// TCP sent again, or a connection was reset.
+    TcpTrouble(TcpTrouble),
+    /// A network interface could not send for too long.
+    TransmitTimeout(TransmitTimeout),
+    /// A counter of the network rose that should not.
+    NetCounter(NetCounter),
+    /// Tasks waited for memory, disk or CPU longer than the threshold.
+    Pressure(Pressure),
+    /// A cgroup met its memory limit or protection.
+    MemoryEvents(MemoryEvents),
+    /// A cgroup was made.
+    CgroupMade(Cgroup),
+    /// A cgroup was removed.
+    CgroupRemoved(Cgroup),
+    /// A process was moved to a cgroup.
+    CgroupAttached(CgroupAttached),
     /// A unit changed its state.
     UnitState(UnitState),
     /// A unit's systemd object went away; later questions about it cannot be answered.
+    UnitRemoved,
+}
+
+/// The kinds of [`Fact`], as playbooks and `medic events --kind` name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(
+    missing_docs,
+    reason = "each is the variant of `Fact` of the same name"
+)]
+pub enum SignalKind {
+    OomKill,
+    FatalSignal,
+    ProcessExec,
+    ProcessExit,
+    Zombies,
+    HungTask,
+    RcuStall,
+    HardwareError,
+    BlockError,
+    ScsiError,
+    WritebackError,
+    FilesystemError,
+    MountReadOnly,
+    PacketDrops,
+    TcpTrouble,
+    TransmitTimeout,
+    NetCounter,
+    Pressure,
+    MemoryEvents,
+    CgroupMade,
+    CgroupRemoved,
+    CgroupAttached,
+    UnitState,
     UnitRemoved,
 }
 
@@ -37,80 +110,29 @@ impl Fact {
     pub fn kind(&self) -> SignalKind {
         match self {
             Self::OomKill(_) => SignalKind::OomKill,
+            Self::FatalSignal(_) => SignalKind::FatalSignal,
             Self::ProcessExec(_) => SignalKind::ProcessExec,
             Self::ProcessExit(_) => SignalKind::ProcessExit,
+            Self::Zombies(_) => SignalKind::Zombies,
+            Self::HungTask(_) => SignalKind::HungTask,
+            Self::RcuStall(_) => SignalKind::RcuStall,
+            Self::HardwareError(_) => SignalKind::HardwareError,
+            Self::BlockError(_) => SignalKind::BlockError,
+            Self::ScsiError(_) => SignalKind::ScsiError,
+            Self::WritebackError(_) => SignalKind::WritebackError,
+            Self::FilesystemError(_) => SignalKind::FilesystemError,
+            Self::MountReadOnly(_) => SignalKind::MountReadOnly,
+            Self::PacketDrops(_) => SignalKind::PacketDrops,
+            Self::TcpTrouble(_) => SignalKind::TcpTrouble,
+            Self::TransmitTimeout(_) => SignalKind::TransmitTimeout,
+            Self::NetCounter(_) => SignalKind::NetCounter,
+            Self::Pressure(_) => SignalKind::Pressure,
+            Self::MemoryEvents(_) => SignalKind::MemoryEvents,
+            Self::CgroupMade(_) => SignalKind::CgroupMade,
+            Self::CgroupRemoved(_) => SignalKind::CgroupRemoved,
+            Self::CgroupAttached(_) => SignalKind::CgroupAttached,
             Self::UnitState(_) => SignalKind::UnitState,
             Self::UnitRemoved => SignalKind::UnitRemoved,
         }
     }
-}
-
-/// The kinds of [`Fact`], as playbooks name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SignalKind {
-    /// [`Fact::OomKill`].
-    OomKill,
-    /// [`Fact::ProcessExec`].
-    ProcessExec,
-    /// [`Fact::ProcessExit`].
-    ProcessExit,
-    /// [`Fact::UnitState`].
-    UnitState,
-    /// [`Fact::UnitRemoved`].
-    UnitRemoved,
-}
-
-/// The victim of the out-of-memory killer. Source: tracepoint `oom:mark_victim`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OomKill {
-    /// Process id (thread group), in the kernel's initial namespace.
-    pub pid: u32,
-    /// `comm` of the victim.
-    pub comm: String,
-    /// When the victim started, on the boot clock; with `pid` it is safe from reuse.
-    #[serde(with = "crate::wide")]
-    pub started_boot_ns: u64,
-    /// cgroup v2 id of the victim; 0 when the kernel could not say.
-    #[serde(with = "crate::wide")]
-    pub cgroup_id: u64,
-    /// `oom_score_adj` of the victim, where read.
-    pub oom_score_adj: Option<i16>,
-}
-
-/// A program began. Source: tracepoint `sched:sched_process_exec`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProcessExec {
-    /// Process id, in the kernel's initial namespace.
-    pub pid: u32,
-    /// When the process started, on the boot clock.
-    #[serde(with = "crate::wide")]
-    pub started_boot_ns: u64,
-    /// `comm` after the exec.
-    pub comm: String,
-    /// cgroup v2 id.
-    #[serde(with = "crate::wide")]
-    pub cgroup_id: u64,
-}
-
-/// A process (its last thread) ended. Source: tracepoint `sched:sched_process_exit`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProcessExit {
-    /// Process id, in the kernel's initial namespace.
-    pub pid: u32,
-    /// When the process started, on the boot clock.
-    #[serde(with = "crate::wide")]
-    pub started_boot_ns: u64,
-    /// `comm`.
-    pub comm: String,
-    /// cgroup v2 id.
-    #[serde(with = "crate::wide")]
-    pub cgroup_id: u64,
-    /// Exit status 0..=255; 0 when a signal ended it.
-    pub status: u8,
-    /// Signal that ended it; 0 when none.
-    pub signal: u8,
 }

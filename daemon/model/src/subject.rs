@@ -90,6 +90,10 @@ pub enum Subject {
     Unit(UnitName),
     /// A mounted file system, by its mount point.
     Mount(String),
+    /// A block device, by its name in `/dev` or `MAJOR:MINOR`.
+    Device(String),
+    /// A network interface, by its name.
+    Interface(String),
     /// A cgroup that no unit could be found for, by its path or `id:N`.
     Cgroup(String),
 }
@@ -99,7 +103,11 @@ impl Subject {
     pub fn unit(&self) -> Option<&UnitName> {
         match self {
             Self::Unit(unit) => Some(unit),
-            Self::Host | Self::Mount(_) | Self::Cgroup(_) => None,
+            Self::Host
+            | Self::Mount(_)
+            | Self::Device(_)
+            | Self::Interface(_)
+            | Self::Cgroup(_) => None,
         }
     }
 }
@@ -110,6 +118,8 @@ impl fmt::Display for Subject {
             Self::Host => f.write_str("host"),
             Self::Unit(unit) => unit.fmt(f),
             Self::Mount(path) => write!(f, "mount {path}"),
+            Self::Device(name) => write!(f, "device {name}"),
+            Self::Interface(name) => write!(f, "interface {name}"),
             Self::Cgroup(path) => write!(f, "cgroup {path}"),
         }
     }

@@ -1,7 +1,12 @@
 //! What the local API shows of the daemon's state.
 
+mod capture;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::capture::{
+    Budget, EventPage, EventRow, Flow, FlowEnd, ProbeRow, Probes, Top, TopDevice, TopDrop, TopUnit,
+};
 use crate::{
     calendar::CalendarReading,
     command::{Inhibit, Proposal},

@@ -11,7 +11,7 @@ use hostmedic_model::{
     playbook::Condition,
     record::Body,
     sample::Sample,
-    signal::{Fact, Signal},
+    signal::{Fact, FilesystemTrouble, Signal},
     subject::Subject,
     time::At,
     unit::ActiveState,
@@ -37,17 +37,13 @@ const EXTENSIONS_MAX: u32 = 16;
 impl State {
     /// Takes a signal in; opens or extends an incident where it tells of trouble.
     pub(crate) fn gather_signal(&mut self, signal: &Signal, effects: &mut Vec<Effect>) {
+        if let Some((title, severity)) = trouble(&signal.fact) {
+            self.facts.learn_signal(signal);
+            let evidence = Evidence::Signal(signal.clone());
+            self.open_or_extend(&signal.subject, title, severity, evidence, effects);
+            return;
+        }
         match &signal.fact {
-            Fact::OomKill(_) => {
-                self.facts.learn_signal(signal);
-                self.open_or_extend(
-                    &signal.subject,
-                    "out-of-memory kill",
-                    Severity::Critical,
-                    Evidence::Signal(signal.clone()),
-                    effects,
-                );
-            }
             Fact::UnitState(state) => {
                 let Some(unit) = signal.subject.unit().cloned() else {
                     return;
@@ -100,12 +96,26 @@ impl State {
                     self.facts.forget_unit(&unit);
                 }
             }
+            Fact::FatalSignal(_)
+            | Fact::Zombies(_)
+            | Fact::PacketDrops(_)
+            | Fact::TcpTrouble(_)
+            | Fact::NetCounter(_)
+            | Fact::Pressure(_)
+            | Fact::MemoryEvents(_) => {
+                self.facts.learn_signal(signal);
+                if self.open_case(&signal.subject).is_some() {
+                    self.extend(&signal.subject, Evidence::Signal(signal.clone()), effects);
+                }
+            }
             Fact::ProcessExec(_) | Fact::ProcessExit(_) => {
                 let policy = &self.policy;
                 self.facts.learn_program(&signal.fact, signal.at, |comm| {
                     Self::purpose_of(policy, comm)
                 });
             }
+            // Names of cgroups are for `observe`; trouble was handled above.
+            _ => {}
         }
     }
 
@@ -272,6 +282,29 @@ impl State {
             }
             salt += 1;
         }
+    }
+}
+
+/// Facts that are trouble by themselves: the incident's title, and how bad it is.
+fn trouble(fact: &Fact) -> Option<(&'static str, Severity)> {
+    match fact {
+        Fact::OomKill(_) => Some(("out-of-memory kill", Severity::Critical)),
+        Fact::BlockError(_) => Some(("disk errors", Severity::Critical)),
+        Fact::ScsiError(_) => Some(("disk does not answer", Severity::Warning)),
+        Fact::WritebackError(_) => Some(("written data was lost", Severity::Critical)),
+        Fact::FilesystemError(error) => Some(match error.trouble {
+            FilesystemTrouble::Error => ("file system is damaged", Severity::Critical),
+            FilesystemTrouble::Shutdown => ("file system shut down", Severity::Critical),
+        }),
+        Fact::MountReadOnly(_) => Some(("mount became read-only", Severity::Critical)),
+        Fact::HungTask(_) => Some(("task hangs", Severity::Warning)),
+        Fact::RcuStall(_) => Some(("a CPU is stuck", Severity::Critical)),
+        Fact::TransmitTimeout(_) => Some(("interface cannot send", Severity::Warning)),
+        Fact::HardwareError(error) if error.corrected == Some(true) => {
+            Some(("hardware corrected an error", Severity::Info))
+        }
+        Fact::HardwareError(_) => Some(("hardware error", Severity::Critical)),
+        _ => None,
     }
 }
 

@@ -155,10 +155,7 @@ impl State {
 
     /// Notes whether anything was lost since the last window.
     fn count(&mut self, hooks: &[HookCounters], queues: &QueueCounters) {
-        let in_kernel: u64 = hooks
-            .iter()
-            .map(|hook| hook.ring_full.saturating_add(hook.missed))
-            .sum();
+        let in_kernel: u64 = hooks.iter().map(HookCounters::lost).sum();
         let losses = in_kernel
             .saturating_add(queues.undecodable)
             .saturating_add(queues.queue_full);

@@ -154,6 +154,7 @@ impl State {
             Body::Started(_)
             | Body::Stopped { .. }
             | Body::Coverage(_)
+            | Body::HookMode(_)
             | Body::Command(_)
             | Body::Proposed(_)
             | Body::Captured(_)

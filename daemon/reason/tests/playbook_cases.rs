@@ -269,7 +269,7 @@ fn run(case: &Case, playbooks: Vec<Playbook>) -> Option<Decision> {
                 comm: "shop".into(),
                 started_boot_ns: 1,
                 cgroup_id: 1,
-                oom_score_adj: None,
+                ..OomKill::default()
             };
             world.apply(now, signal(now, Fact::OomKill(kill)));
         }

@@ -221,7 +221,7 @@ impl SimWorld {
                 comm: "main".into(),
                 started_boot_ns: 1,
                 cgroup_id: 1,
-                oom_score_adj: None,
+                ..OomKill::default()
             };
             self.apply(Wake::Signal(Signal {
                 at,

@@ -213,7 +213,6 @@ fn signal_words(signal: &Signal) -> String {
                 exit.comm, exit.pid, exit.signal
             )
         }
-        Fact::ProcessExec(exec) => format!("{} (pid {}) began", exec.comm, exec.pid),
         Fact::UnitState(state) => {
             let active = format!("{:?}", state.active).to_lowercase();
             format!(
@@ -221,7 +220,7 @@ fn signal_words(signal: &Signal) -> String {
                 signal.subject, state.sub, state.result
             )
         }
-        Fact::UnitRemoved => format!("{} was removed", signal.subject),
+        other => other.to_string(),
     }
 }
 

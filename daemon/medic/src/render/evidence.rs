@@ -54,21 +54,8 @@ fn fact(fact: &Fact) -> String {
                 kill.comm, kill.pid
             )
         }
-        Fact::ProcessExec(exec) => format!("{} (pid {}) began", exec.comm, exec.pid),
-        Fact::ProcessExit(exit) if exit.signal != 0 => {
-            format!(
-                "signal {} ended {} (pid {})",
-                exit.signal, exit.comm, exit.pid
-            )
-        }
-        Fact::ProcessExit(exit) => {
-            format!(
-                "{} (pid {}) ended with status {}",
-                exit.comm, exit.pid, exit.status
-            )
-        }
         Fact::UnitState(state) => unit_state(state),
-        Fact::UnitRemoved => "systemd forgot the unit".to_owned(),
+        other => other.to_string(),
     }
 }
 

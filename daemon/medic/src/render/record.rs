@@ -2,6 +2,7 @@
 
 use hostmedic_model::{
     command::Command,
+    loss::HookCounters,
     outcome::StepResult,
     record::{Body, Record},
 };
@@ -29,11 +30,7 @@ pub(crate) fn summary(body: &Body) -> (&'static str, String, Option<Tone>) {
         ),
         Body::Stopped { reason } => ("stopped", reason.clone(), None),
         Body::Coverage(row) => {
-            let lost = row
-                .hooks
-                .iter()
-                .map(|hook| hook.ring_full + hook.missed)
-                .sum::<u64>();
+            let lost = row.hooks.iter().map(HookCounters::lost).sum::<u64>();
             let dropped = row.queues.undecodable + row.queues.queue_full;
             let tone = (lost + dropped > 0).then_some(Tone::Warn);
             (
@@ -46,6 +43,15 @@ pub(crate) fn summary(body: &Body) -> (&'static str, String, Option<Tone>) {
                 tone,
             )
         }
+        Body::HookMode(change) => (
+            "hook mode",
+            format!(
+                "{} goes from {:?} to {:?}: {}",
+                change.hook, change.from, change.to, change.reason
+            )
+            .to_lowercase(),
+            Some(Tone::Warn),
+        ),
         Body::IncidentOpened(incident) => (
             "opened",
             incident.title.clone(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hostmedic_model::{
     calendar::{Calendar, CalendarReading, Purpose},
-    loss::Coverage,
+    loss::{Coverage, HookCounters},
     view::Status,
 };
 
@@ -282,7 +282,7 @@ fn hooks(status: &Status, style: Style) -> String {
             Coverage::Absent => ("absent", Tone::Bad),
         };
         let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |n| n.to_string());
-        let lost = counters.map(|counters| counters.ring_full + counters.missed);
+        let lost = counters.map(HookCounters::lost);
         table.row([
             (hook.hook.clone(), None),
             (coverage.to_owned(), Some(tone)),

@@ -30,6 +30,7 @@ pub(crate) fn read(ebpf: &Ebpf) -> Result<Vec<HookCounters>, ProbeError> {
                 ring_full: sum(Counter::RingFull),
                 filtered: sum(Counter::Filtered),
                 missed: missed(ebpf, hook)?,
+                ..HookCounters::default()
             })
         })
         .collect()

@@ -82,6 +82,7 @@ fn oom_victim(event: hostmedic_abi::OomVictim) -> KernelEvent {
             oom_score_adj: is_known
                 .then(|| i16::try_from(event.oom_score_adj).ok())
                 .flatten(),
+            ..OomKill::default()
         },
     }
 }
@@ -110,6 +111,7 @@ fn process_exit(event: hostmedic_abi::ProcessExit) -> KernelEvent {
             cgroup_id: event.cgroup_id,
             status: high,
             signal: low & 0x7f,
+            peak_rss_bytes: 0,
         },
     }
 }

@@ -71,6 +71,7 @@ impl QueueCounts {
             read: self.read.load(Relaxed),
             undecodable: self.undecodable.load(Relaxed),
             queue_full: self.queue_full.load(Relaxed),
+            ..QueueCounters::default()
         }
     }
 }

@@ -119,6 +119,7 @@ fn oom_kill(name: &str, at: At, pid: u32, comm: &str) -> Evidence {
             started_boot_ns: T0.boot_ns - 5_000_000_000,
             cgroup_id: 7411,
             oom_score_adj: Some(0),
+            ..OomKill::default()
         }),
     })
 }
@@ -449,11 +450,12 @@ fn counters() -> Vec<HookCounters> {
         },
         HookCounters {
             hook: "process_exec".to_owned(),
-            seen: 184_203,
+            seen: 184_207,
             delivered: 181_990,
             ring_full: 13,
             filtered: 2_200,
             missed: 4,
+            ..HookCounters::default()
         },
         HookCounters {
             hook: "process_exit".to_owned(),

@@ -20,8 +20,9 @@ use super::*;
 pub(super) fn queues() -> QueueCounters {
     QueueCounters {
         read: 181_992,
-        undecodable: 0,
-        queue_full: 0,
+        taken: 181_992,
+        stored: 181_992,
+        ..QueueCounters::default()
     }
 }
 

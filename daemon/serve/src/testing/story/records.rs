@@ -14,6 +14,7 @@ pub fn records() -> Vec<Record> {
                 hooks: hooks(),
                 playbooks: vec![playbook_ref("unit-oom-dead")],
                 phase: Phase::Autonomous,
+                blind: None,
             }),
         ),
         (
@@ -67,6 +68,8 @@ pub fn records() -> Vec<Record> {
         (
             1_740_000,
             Body::Coverage(CoverageRow {
+                from: at(840_000),
+                reduced: Vec::new(),
                 hooks: counters(),
                 queues: queues(),
             }),
