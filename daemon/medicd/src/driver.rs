@@ -348,6 +348,7 @@ impl Driver {
                                 }
                                 Effect::Inspect { .. }
                                 | Effect::Capture { .. }
+                                | Effect::SetHookMode { .. }
                                 | Effect::Act(_) => {}
                             }
                         }
@@ -395,6 +396,7 @@ impl Driver {
                         _ = answers.send(Wake::StepEnded(end)).await;
                     });
                 }
+                Effect::SetHookMode { hook, mode } => self.vitals.set_mode(&hook, mode),
                 Effect::Reply { request, answer } => self.reply(request, answer),
             }
         }

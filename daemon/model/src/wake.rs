@@ -5,13 +5,14 @@ use crate::{
     command::{Command, Operator},
     incident::IncidentId,
     intent::{Intent, IntentId},
-    loss::{HookCounters, QueueCounters},
+    loss::{HookCounters, HookMode, QueueCounters},
     outcome::StepEnd,
     record::{Body, Captured},
     sample::Sample,
     signal::Signal,
     subject::UnitName,
     unit::UnitSnapshot,
+    view::Budget,
 };
 
 /// Everything that can make `reason` run.
@@ -29,6 +30,13 @@ pub enum Wake {
         hooks: Vec<HookCounters>,
         /// After the rings.
         queues: QueueCounters,
+    },
+    /// What each hook costs that can do less.
+    HookLoads {
+        /// What they may cost.
+        budget: Budget,
+        /// One for each.
+        loads: Vec<HookLoad>,
     },
     /// The calendar was read, apart from any inspection.
     Calendar(CalendarReading),
@@ -62,6 +70,17 @@ pub enum Wake {
     },
     /// Records can be written (again).
     RecordsWritten,
+}
+
+/// What one hook takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HookLoad {
+    /// Name of the probe.
+    pub hook: String,
+    /// How much it does.
+    pub mode: HookMode,
+    /// Share of one core over the newest window.
+    pub cpu_ratio: f64,
 }
 
 /// A fresh, read-only look at a unit and at what is supposed to be happening.
@@ -105,6 +124,13 @@ pub enum Effect {
     },
     /// Carry this intent out, once.
     Act(Intent),
+    /// Make a hook do less or more.
+    SetHookMode {
+        /// Name of the probe.
+        hook: String,
+        /// How much it is to do.
+        mode: HookMode,
+    },
     /// Answer an operator.
     Reply {
         /// Number of the request.

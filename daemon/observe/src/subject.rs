@@ -142,6 +142,16 @@ impl Subjects {
         }
     }
 
+    /// Remembers a cgroup that the kernel says was made at `path`; it may be gone already.
+    pub fn made(&self, id: u64, path: &str, at: At) {
+        self.names().learn(id, path, at);
+    }
+
+    /// Path of the cgroup `id`, if it is or was known.
+    pub fn path_of_id(&self, id: u64, at: At) -> Option<String> {
+        self.names().known(id, at).map(|path| path.to_string())
+    }
+
     /// Walks the tree once and gives every cgroup that exists, by path, with its unit.
     ///
     /// # Errors

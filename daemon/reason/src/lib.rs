@@ -5,6 +5,7 @@
 
 mod attempts;
 mod baseline;
+mod budget;
 mod case;
 mod conclude;
 mod consider;

@@ -20,6 +20,7 @@ use hostmedic_model::{
 
 use crate::{
     attempts::Attempts,
+    budget::Costs,
     case::{Case, Stage},
     detect::Detector,
     facts::Facts,
@@ -57,6 +58,8 @@ pub struct State {
     /// Loss counters at the last sample, to tell a window with loss.
     losses: u64,
     window_lossy: bool,
+    /// Hooks that do less.
+    pub(crate) costs: Costs,
 }
 
 /// An incident that once opened.
@@ -92,6 +95,7 @@ impl State {
             ledger_failing: None,
             losses: 0,
             window_lossy: false,
+            costs: Costs::default(),
         }
     }
 
@@ -109,6 +113,7 @@ impl State {
             Wake::Signal(signal) => self.gather_signal(&signal, &mut effects),
             Wake::Samples(samples) => self.fold(&samples, &mut effects),
             Wake::Counters { hooks, queues } => self.count(&hooks, &queues),
+            Wake::HookLoads { budget, loads } => self.weigh_hooks(budget, &loads, &mut effects),
             Wake::Calendar(reading) => self.learn_calendar(reading),
             Wake::Inspected {
                 incident,

@@ -117,6 +117,7 @@ impl Desk {
                     incident, intent, ..
                 } => self.capture(incident, intent),
                 Effect::Act(intent) => self.acts.push(intent),
+                Effect::SetHookMode { .. } => {}
                 Effect::Reply { answer, .. } => self.reply = Some(answer),
             }
         }

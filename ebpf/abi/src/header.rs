@@ -2,8 +2,9 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Layout version of all events. Raised when a field changes its meaning or place.
-pub const VERSION: u16 = 1;
+/// Layout version of all events and maps. Raised when a field changes its meaning or place, so
+/// that a daemon never reads counters that an older one left pinned.
+pub const VERSION: u16 = 2;
 
 /// [`crate::OomVictim`].
 pub const KIND_OOM_VICTIM: u32 = 1;
@@ -11,6 +12,26 @@ pub const KIND_OOM_VICTIM: u32 = 1;
 pub const KIND_PROCESS_EXEC: u32 = 2;
 /// [`crate::ProcessExit`].
 pub const KIND_PROCESS_EXIT: u32 = 3;
+/// [`crate::SignalFatal`].
+pub const KIND_SIGNAL_FATAL: u32 = 4;
+/// [`crate::HungTask`].
+pub const KIND_HUNG_TASK: u32 = 5;
+/// [`crate::RcuStall`].
+pub const KIND_RCU_STALL: u32 = 6;
+/// [`crate::BlockError`].
+pub const KIND_BLOCK_ERROR: u32 = 7;
+/// [`crate::ScsiError`].
+pub const KIND_SCSI_ERROR: u32 = 8;
+/// [`crate::WritebackError`].
+pub const KIND_WRITEBACK_ERROR: u32 = 9;
+/// [`crate::FilesystemError`].
+pub const KIND_FILESYSTEM_ERROR: u32 = 10;
+/// [`crate::TransmitTimeout`].
+pub const KIND_TRANSMIT_TIMEOUT: u32 = 11;
+/// [`crate::HardwareError`].
+pub const KIND_HARDWARE_ERROR: u32 = 12;
+/// [`crate::CgroupChange`].
+pub const KIND_CGROUP_CHANGE: u32 = 13;
 
 /// Begins every event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]

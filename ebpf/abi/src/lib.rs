@@ -6,19 +6,44 @@
 //! `CLOCK_BOOTTIME` in nanoseconds, as `bpf_ktime_get_boot_ns` gives it (bpf-helpers(7)).
 #![no_std]
 
+mod aggregate;
 mod attestation;
-mod counters;
+mod cgroup_change;
 mod header;
+mod hooks;
+mod hung_task;
 mod oom_victim;
 mod process_exec;
 mod process_exit;
+mod signal_fatal;
+mod storage;
+mod task_id;
+mod trouble;
 
+pub use aggregate::{
+    FlowKey, Key, PORT_EPHEMERAL, PORT_REGISTERED, PORT_UNKNOWN, SPILL_LEN, SPILL_SLOTS, SpillSlot,
+    Tally,
+};
 pub use attestation::{Attestation, FILLED_CGROUP, FILLED_EXIT, FILLED_SCORE, FILLED_TASK};
-pub use counters::{COUNTERS, Counter, HOOKS, Hook};
-pub use header::{Header, KIND_OOM_VICTIM, KIND_PROCESS_EXEC, KIND_PROCESS_EXIT, VERSION};
-pub use oom_victim::{KNOWN_IDENTITY, KNOWN_SCORE, OomVictim};
+pub use cgroup_change::{CGROUP_ATTACHED, CGROUP_MADE, CGROUP_REMOVED, CgroupChange, PATH_LEN};
+pub use header::*;
+pub use hooks::*;
+pub use hung_task::{HungTask, RcuStall};
+pub use oom_victim::{
+    KNOWN_IDENTITY, KNOWN_RSS, KNOWN_SCOPE, KNOWN_SCORE, KNOWN_SIGKILL, OomVictim, SCOPE_UNIFIED,
+    SENT_SIGKILL,
+};
 pub use process_exec::ProcessExec;
 pub use process_exit::ProcessExit;
+pub use signal_fatal::SignalFatal;
+pub use storage::{
+    BlockError, FILESYSTEM_EXT4, FILESYSTEM_XFS, FilesystemError, ScsiError, WritebackError,
+};
+pub use task_id::TaskId;
+pub use trouble::{
+    CORRECTED_UNKNOWN, HARDWARE_CPU, HARDWARE_MEMORY, HARDWARE_PAGE, HARDWARE_PCIE, HardwareError,
+    TransmitTimeout,
+};
 
 /// Length of a task's name with its final zero: `TASK_COMM_LEN`, include/linux/sched.h.
 pub const COMM_LEN: usize = 16;

@@ -22,6 +22,8 @@ pub struct ProcessExit {
     pub wait_status: u32,
     /// Name of the process, zero-padded.
     pub comm: [u8; COMM_LEN],
+    /// Most pages it had resident (`signal->maxrss`).
+    pub peak_rss_pages: u64,
 }
 
-const _: () = assert!(size_of::<ProcessExit>() == 56);
+const _: () = assert!(size_of::<ProcessExit>() == 64);

@@ -70,7 +70,7 @@ fn attest_score(ctx: BtfTracePointContext) {
 #[inline(always)]
 fn attesting(ctx: &BtfTracePointContext) -> Option<Task> {
     if is_attesting() {
-        Task::argument(ctx)
+        Task::argument(ctx, 0)
     } else {
         None
     }

@@ -1,107 +1,179 @@
-//! The way out: two rings, and a count for each run, so that nothing is lost silently.
+//! The way out: two rings, a spill, and an outcome counted for each run, so that nothing is lost
+//! silently.
 //!
-//! Rare events (a kill) have a small ring of their own: however many processes come and go,
-//! they cannot push a kill out. Counters are per CPU because this target has no atomic add; a
-//! hook's program never interrupts itself on its CPU (the kernel skips such a run and counts it
-//! in `recursion_misses`), so plain additions are exact.
+//! Rare events (a kill, a disk error) have a small ring of their own: however many processes come
+//! and go, they cannot push one out; and what finds that ring full is kept in the spill, so that
+//! the last events of a burst survive as well as the first. Counters are per CPU because this
+//! target has no atomic add; a hook's program never interrupts itself on its CPU (the kernel skips
+//! such a run and counts it in `recursion_misses`), so plain additions are exact.
+
+use core::mem::MaybeUninit;
 
 use aya_ebpf::{
-    btf_maps::{Array, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use hostmedic_abi::{
-    Attestation, COMM_LEN, COUNTERS, Counter, HOOKS, Hook, OomVictim, ProcessExec,
+    Attestation, COUNTERS, Counter, HOOKS, Hook, MODE_COUNT, MODE_STREAM, OomVictim, ProcessExec,
+    SAMPLE_ONE_OF, SPILL_LEN, SPILL_SLOTS, SpillSlot,
 };
 
-/// Events that must not be lost: 64 KiB, or about a thousand kills not yet read.
+/// Events that must not be lost: 64 KiB, or some five hundred not yet read.
 #[btf_map]
 static RARE: RingBuf<OomVictim, 65_536> = RingBuf::new();
 
-/// Events of everyday life: 1 MiB, or about 16,000 events not yet read.
+/// Events of everyday life: 512 KiB, or some eight thousand not yet read.
 #[btf_map]
-static HOT: RingBuf<ProcessExec, 1_048_576> = RingBuf::new();
+static HOT: RingBuf<ProcessExec, 524_288> = RingBuf::new();
 
 /// One row a hook.
 #[btf_map]
 static COUNTS: PerCpuArray<[u64; COUNTERS], HOOKS> = PerCpuArray::new();
 
+/// A `MODE_` constant a hook; the daemon sets them.
+#[btf_map]
+static MODES: Array<u32, HOOKS> = Array::new();
+
+/// Newest rare events that found their ring full.
+#[btf_map]
+static SPILL: PerCpuArray<SpillSlot, { SPILL_SLOTS as usize }> = PerCpuArray::new();
+
+/// How many events each CPU has spilled; one row.
+#[btf_map]
+static SPILLED: PerCpuArray<u64, 1> = PerCpuArray::new();
+
+/// Runs that the kernel skipped and events recovered from the spill, a pair for each hook, as of
+/// programs that are gone. Only the daemon writes it; it stands here to be pinned with `COUNTS`.
+#[btf_map]
+static KEPT: Array<[u64; 2], HOOKS> = Array::new();
+
+/// Up to which number the daemon has read each CPU's spill; one row, which only the daemon writes.
+#[btf_map]
+static SPILL_READ: PerCpuArray<u64, 1> = PerCpuArray::new();
+
 /// What attestation read; one row.
 #[btf_map]
 static ATTESTED: Array<Attestation, 1> = Array::new();
 
-/// Processes by id, where `mark_victim` names only an id. The daemon sizes it to 1 elsewhere.
-#[btf_map]
-static RECENT: LruHashMap<u32, Recent, 8192> = LruHashMap::new();
+/// `BPF_RB_NO_WAKEUP` of bpf(2): the reader of everyday events looks by itself. Waking it for each
+/// would cost more than all the rest of the hook.
+const NO_WAKEUP: u64 = 1;
 
-/// Groups already reported as ended, where the tracepoint does not say which thread is the
-/// last. The daemon sizes it to 1 elsewhere.
-#[btf_map]
-static ENDED: LruHashMap<[u64; 2], u8, 1024> = LruHashMap::new();
-
-/// `BPF_NOEXIST` of bpf(2): insert only what is new.
-const NOEXIST: u64 = 1;
-
-/// What exec knew about a process.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct Recent {
-    /// When it started.
-    pub started_boot_ns: u64,
-    /// Its cgroup then.
-    pub cgroup_id: u64,
-    /// Its name then.
-    pub comm: [u8; COMM_LEN],
+/// One run of a hook, which ends in exactly one outcome.
+pub struct Run {
+    row: *mut [u64; COUNTERS],
+    hook: Hook,
 }
 
-/// One run of a hook, which ends as delivered, lost or filtered.
-pub struct Run(*mut [u64; COUNTERS]);
-
 impl Run {
-    /// Counts this run as seen. `None` cannot happen, but the verifier wants it handled.
+    /// Counts this run as seen. `None` if the hook is to do less and leaves this run out, which is
+    /// counted, too.
     #[inline(always)]
-    pub fn seen(hook: Hook) -> Option<Self> {
-        let run = Self(COUNTS.get_ptr_mut(hook as u32)?);
-        run.add(Counter::Seen);
+    pub fn begin(hook: Hook) -> Option<Self> {
+        let run = Self {
+            row: COUNTS.get_ptr_mut(hook as u32)?,
+            hook,
+        };
+        let seen = run.add(Counter::Seen);
+        let mode = match MODES.get(hook as u32) {
+            Some(mode) => *mode,
+            None => MODE_STREAM,
+        };
+        if mode != MODE_STREAM && (mode == MODE_COUNT || seen & u64::from(SAMPLE_ONE_OF - 1) != 0) {
+            run.add(Counter::SampledOut);
+            return None;
+        }
         Some(run)
     }
 
-    /// There is nothing to tell.
+    /// Ends it with an outcome that leaves no event.
     #[inline(always)]
-    pub fn filter(self) {
-        self.add(Counter::Filtered);
+    pub fn end(self, outcome: Counter) {
+        self.add(outcome);
     }
 
     /// Sends `event` in the lane that must not lose any.
     #[inline(always)]
-    pub fn deliver_rare(self, event: OomVictim) {
-        match RARE.reserve(0) {
+    pub fn deliver_rare<T: Copy + 'static>(self, event: T) {
+        match RARE.reserve_untyped::<T>(0) {
             Some(mut slot) => {
                 slot.write(event);
                 slot.submit(0);
                 self.add(Counter::Delivered);
             }
-            None => self.add(Counter::RingFull),
+            None => {
+                spill(self.hook, event);
+                self.add(Counter::RingFull);
+            }
         }
     }
 
-    /// Sends `event` in the everyday lane.
+    /// Sends `event` in the everyday lane. If it finds no room, `otherwise` is the outcome.
     #[inline(always)]
-    pub fn deliver_hot<T: Copy + 'static>(self, event: T) {
+    pub fn deliver_hot<T: Copy + 'static>(self, event: T, otherwise: Counter) {
         match HOT.reserve_untyped::<T>(0) {
             Some(mut slot) => {
                 slot.write(event);
-                slot.submit(0);
+                slot.submit(NO_WAKEUP);
                 self.add(Counter::Delivered);
             }
-            None => self.add(Counter::RingFull),
+            None => {
+                self.add(otherwise);
+            }
         }
     }
 
+    /// Sends an event in the everyday lane that is too large for the stack: `fill` writes all of
+    /// it.
     #[inline(always)]
-    fn add(&self, counter: Counter) {
+    pub fn deliver_large<T: 'static>(self, fill: impl FnOnce(&mut MaybeUninit<T>)) {
+        match HOT.reserve_untyped::<T>(0) {
+            Some(mut slot) => {
+                fill(&mut slot);
+                slot.submit(NO_WAKEUP);
+                self.add(Counter::Delivered);
+            }
+            None => {
+                self.add(Counter::RingFull);
+            }
+        }
+    }
+
+    /// Adds one; returns the sum.
+    #[inline(always)]
+    fn add(&self, counter: Counter) -> u64 {
         // SAFETY: points into this CPU's row, which lives as long as the map, and no other
         // program writes it; the column is within the row by its type.
-        unsafe { (*self.0)[counter as usize] += 1 }
+        unsafe {
+            let column = &mut (*self.row)[counter as usize];
+            *column += 1;
+            *column
+        }
+    }
+}
+
+/// Keeps `event` as one of this CPU's newest.
+#[inline(always)]
+fn spill<T: Copy + 'static>(hook: Hook, event: T) {
+    const { assert!(size_of::<T>() <= SPILL_LEN && align_of::<T>() <= 8) };
+    let Some(spilled) = SPILLED.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: this CPU's own row.
+    let number = unsafe {
+        *spilled += 1;
+        *spilled
+    };
+    let Some(slot) = SPILL.get_ptr_mut((number % u64::from(SPILL_SLOTS)) as u32) else {
+        return;
+    };
+    // SAFETY: this CPU's own row; the event fits by the assertion above, and its place in the slot
+    // is aligned for words. Another hook that interrupts here takes the next slot.
+    unsafe {
+        (&raw mut (*slot).begun).write_volatile(number);
+        (&raw mut (*slot).hook).write_volatile(hook as u64);
+        (&raw mut (*slot).event).cast::<T>().write_volatile(event);
+        (&raw mut (*slot).ended).write_volatile(number);
     }
 }
 
@@ -113,27 +185,4 @@ pub fn attest(fill: impl FnOnce(&mut Attestation)) {
         // attesting programs one after the other, and the daemon reads copies.
         fill(unsafe { &mut *record });
     }
-}
-
-/// Remembers a process for a later kill that names only its id.
-#[inline(always)]
-pub fn remember(pid: u32, recent: Recent) {
-    // An insertion that fails costs attribution of one kill, which then says so.
-    let _ = RECENT.insert(pid, recent, 0);
-}
-
-/// What exec knew about `pid`.
-#[inline(always)]
-pub fn recall(pid: u32) -> Option<Recent> {
-    // SAFETY: copied at once. Any bytes are a valid row; one that the kernel gives to another
-    // process in that moment would be told as this one, in a hook reported as degraded anyway.
-    unsafe { RECENT.get(pid) }.copied()
-}
-
-/// Whether this is the first report that the group ended.
-#[inline(always)]
-pub fn first_end(pid: u32, started_boot_ns: u64) -> bool {
-    ENDED
-        .insert([u64::from(pid), started_boot_ns], 1, NOEXIST)
-        .is_ok()
 }

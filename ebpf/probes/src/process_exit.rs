@@ -4,47 +4,65 @@
 //! are counted as filtered.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use hostmedic_abi::{Header, Hook, KIND_PROCESS_EXIT, ProcessExit};
+use hostmedic_abi::{Counter, Header, Hook, KIND_PROCESS_EXIT, Key, ProcessExit};
 
 use crate::{
-    emit::{Run, first_end},
+    emit::Run,
     kernel::{Signal, Task, group_dead, now_boot_ns},
+    memory::first_end,
+    tally::{Book, count, is_within_share},
 };
 
 /// `sched_process_exit(struct task_struct *p, bool group_dead)`, or without the second argument
 /// (before 6.16).
 #[btf_tracepoint(function = "sched_process_exit")]
 fn process_exit(ctx: BtfTracePointContext) {
-    let Some(run) = Run::seen(Hook::ProcessExit) else {
+    let Some(run) = Run::begin(Hook::ProcessExit) else {
         return;
     };
     match last_thread(&ctx) {
-        Some(event) => run.deliver_hot(event),
-        None => run.filter(),
+        Some((task, signal)) => report(run, task, signal),
+        None => run.end(Counter::Filtered),
     }
 }
 
 #[inline(always)]
-fn last_thread(ctx: &BtfTracePointContext) -> Option<ProcessExit> {
-    let task = Task::argument(ctx)?;
+fn report(run: Run, task: Task, signal: Signal) {
+    let Some(leader) = task.leader() else {
+        return run.end(Counter::Filtered);
+    };
+    let cgroup_id = task.cgroup_id();
+    let otherwise = match count(Book::Processes, Key::of(Hook::ProcessExit, cgroup_id), 0) {
+        true => Counter::Aggregated,
+        false => Counter::MapFull,
+    };
+    if !is_within_share(Hook::ProcessExit, cgroup_id) {
+        return run.end(otherwise);
+    }
+    run.deliver_hot(
+        ProcessExit {
+            header: Header::of::<ProcessExit>(KIND_PROCESS_EXIT),
+            at_boot_ns: now_boot_ns(),
+            started_boot_ns: leader.started_boot_ns(),
+            cgroup_id,
+            pid: task.tgid(),
+            wait_status: signal.wait_status(leader),
+            comm: leader.comm().bytes(),
+            peak_rss_pages: signal.peak_rss_pages(),
+        },
+        otherwise,
+    );
+}
+
+#[inline(always)]
+fn last_thread(ctx: &BtfTracePointContext) -> Option<(Task, Signal)> {
+    let task = Task::argument(ctx, 0)?;
     let signal = task.signal()?;
     let is_last = match group_dead(ctx) {
         Some(dead) => dead,
         None => is_last_by_count(task, signal)?,
     };
-    if !is_last {
-        return None;
-    }
-    let leader = task.leader()?;
-    Some(ProcessExit {
-        header: Header::of::<ProcessExit>(KIND_PROCESS_EXIT),
-        at_boot_ns: now_boot_ns(),
-        started_boot_ns: leader.started_boot_ns(),
-        cgroup_id: task.cgroup_id(),
-        pid: task.tgid(),
-        wait_status: signal.wait_status(leader),
-        comm: leader.comm().bytes(),
-    })
+    is_last.then_some((task, signal))
 }
 
 /// Nobody lives on. Threads that end together may all find that, after the last has counted

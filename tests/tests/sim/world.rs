@@ -363,7 +363,7 @@ impl SimWorld {
                     }));
                 }
                 Effect::Act(intent) => self.act(intent),
-                Effect::Reply { .. } => {}
+                Effect::Reply { .. } | Effect::SetHookMode { .. } => {}
             }
         }
     }

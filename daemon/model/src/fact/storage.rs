@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::subject::Subject;
+
 /// A block device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +53,8 @@ pub struct BlockError {
     /// cgroup v2 id of who issued the request; 0 when unknown.
     #[serde(with = "crate::wide")]
     pub cgroup_id: u64,
+    /// Who that is, where known.
+    pub issuer: Option<Subject>,
 }
 
 /// A SCSI command that timed out, or that the host adapter did not take. Source: tracepoints

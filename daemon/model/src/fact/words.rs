@@ -88,7 +88,11 @@ impl fmt::Display for Fact {
                     f,
                     "{operation} of {} bytes at sector {} of {} failed: {}",
                     error.bytes, error.sector, error.device, error.error
-                )
+                )?;
+                match &error.issuer {
+                    Some(issuer) => write!(f, ", issued by {issuer}"),
+                    None => Ok(()),
+                }
             }
             Self::ScsiError(error) => {
                 let what = if error.timed_out {

@@ -1,35 +1,46 @@
 //! Creates the maps, freezes what `plan` decided into the object, loads and attaches programs.
 //!
-//! aya's parsed copy of the kernel's BTF is large, so it lives only as long as a [`Loader`].
+//! aya's parsed copy of the kernel's BTF is large, so it lives only as long as a [`Loader`]. A
+//! program stays loaded while it is detached, so a hook that was switched off comes back without
+//! it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::Map,
-    programs::{BtfTracePoint, ProgramError, tp_btf::BtfTracePointLinkId},
+    programs::{
+        BtfTracePoint, FEntry, Program, ProgramError, RawTracePoint, fentry::FEntryLinkId,
+        raw_trace_point::RawTracePointLinkId, tp_btf::BtfTracePointLinkId,
+    },
 };
 
 use super::{
     error::ProbeError,
-    hook::Hook,
-    plan::{Flags, Plan},
-    support::FIELDS,
+    fields::FIELDS,
+    hook::{ALL, Attach, Hook, Info},
+    plan::Plan,
+    sizes::{Keys, Sizes},
 };
 
 /// The probes' object, aligned as aya's parser wants it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hostmedic-probes"));
 
-/// Smallest ring: one page, which aya rounds up to the machine's.
-const ONE_PAGE: u32 = 4096;
+/// Maps that survive the daemon, if there is a place to pin them.
+pub(crate) const PINNED: [&str; 5] = ["COUNTS", "KEPT", "SPILL", "SPILLED", "SPILL_READ"];
 
-/// Sizes of the maps whose size is a choice.
+/// Numbers to freeze into the object beside offsets and abilities.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sizes {
-    /// Bytes of the ring of rare events.
-    pub(crate) rare_bytes: u32,
-    /// Bytes of the ring of everyday events.
-    pub(crate) hot_bytes: u32,
+pub(crate) struct Numbers {
+    /// `RSS_STRIDE`.
+    pub(crate) rss_stride: u32,
+    /// `DROP_REASON_MIN`.
+    pub(crate) drop_reason_min: u32,
+    /// `EPHEMERAL_LOW` and `EPHEMERAL_HIGH`.
+    pub(crate) ephemeral: (u32, u32),
 }
 
 /// Loads the object, more than once, against one reading of the kernel's BTF.
@@ -39,8 +50,13 @@ pub(crate) struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    /// Sets what holds for every load: the offsets of [`FIELDS`] and the attesting thread's name.
-    pub(crate) fn new(offsets: &'a [u32], nonce: &'a [u64; 2]) -> Result<Self, ProbeError> {
+    /// Sets what holds for every load: the offsets of [`FIELDS`], the attesting thread's name and
+    /// numbers.
+    pub(crate) fn new(
+        offsets: &'a [u32],
+        nonce: &'a [u64; 2],
+        numbers: &'a Numbers,
+    ) -> Result<Self, ProbeError> {
         let mut loader = EbpfLoader::new();
         // It reads the kernel's BTF for CO-RE relocations, which our object has none of.
         loader.btf(None);
@@ -48,47 +64,48 @@ impl<'a> Loader<'a> {
             loader.override_global(field.global, offset, true);
         }
         let [low, high] = nonce;
-        loader.override_global("NONCE_LOW", low, true);
-        loader.override_global("NONCE_HIGH", high, true);
+        loader
+            .override_global("NONCE_LOW", low, true)
+            .override_global("NONCE_HIGH", high, true)
+            .override_global("RSS_STRIDE", &numbers.rss_stride, true)
+            .override_global("DROP_REASON_MIN", &numbers.drop_reason_min, true)
+            .override_global("EPHEMERAL_LOW", &numbers.ephemeral.0, true)
+            .override_global("EPHEMERAL_HIGH", &numbers.ephemeral.1, true);
         let btf = Btf::from_sys_fs().map_err(|e| ProbeError::BadBtf { why: e.to_string() })?;
         Ok(Self { loader, btf })
     }
 
     /// The object with maps as small as can be, for attestation.
     pub(crate) fn load_small(&mut self) -> Result<Ebpf, ProbeError> {
-        let flags = Flags {
-            victim_task: false,
-            score: false,
-            group_dead: false,
-            keep_recent: false,
-        };
-        self.load(
-            flags,
-            Sizes {
-                rare_bytes: ONE_PAGE,
-                hot_bytes: ONE_PAGE,
-            },
-        )
+        self.load(&[], &Sizes::SMALLEST)
     }
 
     /// The object with `flags` frozen into it. No program is loaded yet.
-    pub(crate) fn load(&mut self, flags: Flags, sizes: Sizes) -> Result<Ebpf, ProbeError> {
-        let bit = |flag: bool| -> &'static u8 { if flag { &1 } else { &0 } };
-        let Flags {
-            victim_task,
-            score,
-            group_dead,
-            keep_recent,
-        } = flags;
+    pub(crate) fn load(
+        &mut self,
+        flags: &[(&'static str, bool)],
+        sizes: &Sizes,
+    ) -> Result<Ebpf, ProbeError> {
+        for (name, on) in flags {
+            self.loader
+                .override_global(name, if *on { &1_u8 } else { &0_u8 }, true);
+        }
+        let Keys {
+            processes,
+            network,
+            disks,
+            flows,
+        } = sizes.keys;
         self.loader
-            .override_global("HAS_VICTIM_TASK", bit(victim_task), true)
-            .override_global("HAS_SCORE", bit(score), true)
-            .override_global("HAS_GROUP_DEAD", bit(group_dead), true)
-            .override_global("KEEP_RECENT", bit(keep_recent), true)
             .map_max_entries("RARE", sizes.rare_bytes)
             .map_max_entries("HOT", sizes.hot_bytes)
-            .map_max_entries("RECENT", if keep_recent { 8192 } else { 1 })
-            .map_max_entries("ENDED", if group_dead { 1 } else { 1024 });
+            .map_max_entries("RECENT", sizes.recent)
+            .map_max_entries("ENDED", sizes.ended)
+            .map_max_entries("SHARES", sizes.shares)
+            .map_max_entries("PROCESSES", processes)
+            .map_max_entries("NETWORK", network)
+            .map_max_entries("DISKS", disks)
+            .map_max_entries("FLOWS", flows);
         self.loader
             .load(OBJECT)
             .map_err(|error| ProbeError::Object {
@@ -96,20 +113,45 @@ impl<'a> Loader<'a> {
             })
     }
 
-    /// Loads and attaches one program. The error is the reason in one line.
-    pub(crate) fn attach(
+    /// Takes the maps of [`PINNED`] from `directory`, or pins them there.
+    pub(crate) fn pin_in(&mut self, directory: &Path) {
+        for map in PINNED {
+            self.loader.map_pin_path(map, PathBuf::from(directory).join(map));
+        }
+    }
+
+    /// Loads and attaches one program to a typed tracepoint, for as long as `ebpf` lives. The
+    /// error is the reason in one line.
+    pub(crate) fn attach_typed(
         &self,
         ebpf: &mut Ebpf,
         program: &str,
         tracepoint: &str,
-    ) -> Result<BtfTracePointLinkId, String> {
-        let found = ebpf
-            .program_mut(program)
-            .ok_or("it is missing from the probes' object")?;
-        let probe: &mut BtfTracePoint = found.try_into().map_err(|e| refusal(&e))?;
+    ) -> Result<(), String> {
+        let probe = typed(ebpf, program)?;
         probe.load(tracepoint, &self.btf).map_err(|e| refusal(&e))?;
-        probe.attach().map_err(|e| refusal(&e))
+        probe.attach().map(drop).map_err(|e| refusal(&e))
     }
+
+    /// Loads the program of one hook. The error is the reason in one line.
+    fn load_program(&self, ebpf: &mut Ebpf, info: &Info, plan: &Plan) -> Result<(), String> {
+        let loaded = match info.attach {
+            Attach::Typed(_) if info.hook == Hook::BlockError => {
+                typed(ebpf, info.name)?.load(plan.block_error_at, &self.btf)
+            }
+            Attach::Typed(point) => typed(ebpf, info.name)?.load(point, &self.btf),
+            Attach::Raw(_) => raw(ebpf, info.name)?.load(),
+            Attach::Function(point) => function(ebpf, info.name)?.load(point, &self.btf),
+        };
+        loaded.map_err(|e| refusal(&e))
+    }
+}
+
+/// An attached program. Attached while it lives; see [`detach`].
+pub(crate) enum Link {
+    Typed(BtfTracePointLinkId),
+    Raw(RawTracePointLinkId),
+    Function(FEntryLinkId),
 }
 
 /// Loads and attaches what `plan` says; what the kernel refuses becomes absent in it.
@@ -117,37 +159,92 @@ pub(crate) fn attach_planned(
     loader: &Loader<'_>,
     ebpf: &mut Ebpf,
     plan: &mut Plan,
-) -> Vec<(Hook, BtfTracePointLinkId)> {
+) -> Vec<(Hook, Link)> {
     let mut links = Vec::new();
-    for hook in Hook::ALL {
-        if plan.loads(hook) {
-            match loader.attach(ebpf, hook.name(), hook.tracepoint()) {
-                Ok(link) => links.push((hook, link)),
-                Err(reason) => plan.refuse(hook, &reason),
-            }
+    for info in &ALL {
+        if !plan.loads(info.hook) {
+            continue;
+        }
+        let attached = loader
+            .load_program(ebpf, info, plan)
+            .and_then(|()| attach(ebpf, info));
+        match attached {
+            Ok(link) => links.push((info.hook, link)),
+            Err(reason) => plan.report(info.hook, Err(&absence(info, reason))),
         }
     }
     links
 }
 
-/// Detaches one program; it stays loaded, and its counters readable.
-pub(crate) fn detach(ebpf: &mut Ebpf, hook: Hook, link: BtfTracePointLinkId) {
-    let probe = ebpf
-        .program_mut(hook.name())
-        .map(<&mut BtfTracePoint>::try_from);
-    if let Some(Ok(probe)) = probe
-        && let Err(error) = probe.detach(link)
-    {
-        tracing::warn!(hook = hook.name(), %error, "Could not detach a probe.");
+/// Why a hook is not there, if its module is not.
+pub(crate) fn absence(info: &Info, reason: String) -> String {
+    match info.module {
+        Some(module) if !is_loaded(module) => {
+            format!("the kernel has not loaded {module}; it is attached once it has")
+        }
+        _ => reason,
     }
+}
+
+/// Whether the module is loaded, or built in with parameters.
+pub(crate) fn is_loaded(module: &str) -> bool {
+    Path::new("/sys/module").join(module).exists()
+}
+
+/// Attaches a loaded program (again).
+pub(crate) fn attach(ebpf: &mut Ebpf, info: &Info) -> Result<Link, String> {
+    let link = match info.attach {
+        Attach::Typed(_) => typed(ebpf, info.name)?.attach().map(Link::Typed),
+        Attach::Raw(point) => raw(ebpf, info.name)?.attach(point).map(Link::Raw),
+        Attach::Function(_) => function(ebpf, info.name)?.attach().map(Link::Function),
+    };
+    link.map_err(|e| refusal(&e))
+}
+
+/// Loads the program of a raw tracepoint.
+pub(crate) fn load_raw(ebpf: &mut Ebpf, info: &Info) -> Result<(), String> {
+    raw(ebpf, info.name)?.load().map_err(|e| refusal(&e))
+}
+
+/// Detaches one program; it stays loaded, and its counters readable.
+pub(crate) fn detach(ebpf: &mut Ebpf, info: &Info, link: Link) {
+    let detached = match link {
+        Link::Typed(link) => {
+            typed(ebpf, info.name).map(|probe| probe.detach(link))
+        }
+        Link::Raw(link) => raw(ebpf, info.name).map(|probe| probe.detach(link)),
+        Link::Function(link) => function(ebpf, info.name).map(|probe| probe.detach(link)),
+    };
+    if let Ok(Err(error)) = detached {
+        tracing::warn!(hook = info.name, %error, "Could not detach a probe.");
+    }
+}
+
+fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, String> {
+    ebpf.program_mut(name)
+        .ok_or_else(|| "it is missing from the probes' object".to_owned())
+}
+
+fn typed<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut BtfTracePoint, String> {
+    program(ebpf, name)?.try_into().map_err(|e| refusal(&e))
+}
+
+fn raw<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut RawTracePoint, String> {
+    program(ebpf, name)?.try_into().map_err(|e| refusal(&e))
+}
+
+fn function<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut FEntry, String> {
+    program(ebpf, name)?.try_into().map_err(|e| refusal(&e))
 }
 
 /// A descriptor of each map, for accounting: the rings move to their readers.
 pub(crate) fn map_fds(ebpf: &Ebpf) -> Result<Vec<OwnedFd>, ProbeError> {
     let of_ours = |map: &Map| match map {
-        Map::Array(data) | Map::PerCpuArray(data) | Map::LruHashMap(data) | Map::RingBuf(data) => {
-            Some(data.fd().as_fd().try_clone_to_owned())
-        }
+        Map::Array(data)
+        | Map::PerCpuArray(data)
+        | Map::LruHashMap(data)
+        | Map::PerCpuHashMap(data)
+        | Map::RingBuf(data) => Some(data.fd().as_fd().try_clone_to_owned()),
         _ => None,
     };
     let fds: Result<Vec<_>, _> = ebpf.maps().filter_map(|(_, map)| of_ours(map)).collect();

@@ -7,6 +7,7 @@
 //! namespace they do not, and the helpers' ids then stand alone.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
     thread,
     time::{Duration, Instant},
@@ -20,7 +21,8 @@ use super::{
     attach::Loader,
     error::ProbeError,
     own::{Own, OwnThread, boot_ns},
-    support::{GROUPS, Group, KernelSupport, Verdicts},
+    fields::Group,
+    support::KernelSupport,
 };
 
 /// How long the kernel may take to show us the end of our own thread.
@@ -62,6 +64,12 @@ impl Nonce {
     }
 }
 
+/// Groups that can be proved on a thread of ours.
+const PROVED: [Group; 4] = [Group::Task, Group::Cgroup, Group::Exit, Group::Score];
+
+/// Yes, or no with its reason, for each group that was put to the proof.
+pub(crate) type Verdicts = BTreeMap<Group, Result<(), String>>;
+
 /// Which groups of offsets can be trusted.
 pub(crate) fn attest(
     loader: &mut Loader<'_>,
@@ -69,22 +77,23 @@ pub(crate) fn attest(
     nonce: &Nonce,
 ) -> Result<Verdicts, ProbeError> {
     let mut ebpf = loader.load_small()?;
-    let attached = GROUPS.map(|group| {
-        kernel.group(group)?;
-        let attached = loader.attach(&mut ebpf, program(group), "sched_process_exit");
-        attached
-            .map(drop)
-            .map_err(|why| format!("its offsets could not be attested: {why}"))
-    });
-    if attached.iter().all(Result::is_err) {
-        return Ok(attached);
+    let mut verdicts = Verdicts::new();
+    for group in PROVED {
+        let attached = kernel.group(group).and_then(|()| {
+            loader
+                .attach_typed(&mut ebpf, program(group), "sched_process_exit")
+                .map_err(|why| format!("its offsets could not be attested: {why}"))
+        });
+        verdicts.insert(group, attached);
+    }
+    if verdicts.values().all(Result::is_err) {
+        return Ok(verdicts);
     }
     let (record, own) = observe_own_thread(&ebpf, nonce)?;
-    let judged = GROUPS.map(|group| judge(group, &record, &own));
-    let mut verdicts = attached;
-    for (verdict, judged) in verdicts.iter_mut().zip(judged) {
+    for (group, verdict) in &mut verdicts {
         if verdict.is_ok() {
-            *verdict = judged.map_err(|why| format!("attestation failed: {why}"));
+            *verdict =
+                judge(*group, &record, &own).map_err(|why| format!("attestation failed: {why}"));
         }
     }
     Ok(verdicts)
@@ -92,10 +101,10 @@ pub(crate) fn attest(
 
 fn program(group: Group) -> &'static str {
     match group {
-        Group::Task => "attest_task",
         Group::Cgroup => "attest_cgroup",
         Group::Exit => "attest_exit",
         Group::Score => "attest_score",
+        _ => "attest_task",
     }
 }
 
@@ -141,19 +150,19 @@ fn noted(ebpf: &Ebpf) -> Result<Attestation, ProbeError> {
 /// Compares one group. Pure.
 fn judge(group: Group, record: &Attestation, own: &Own) -> Result<(), String> {
     let bit = match group {
-        Group::Task => FILLED_TASK,
         Group::Cgroup => FILLED_CGROUP,
         Group::Exit => FILLED_EXIT,
         Group::Score => FILLED_SCORE,
+        _ => FILLED_TASK,
     };
     if record.filled & bit == 0 {
         return Err("the end of our own thread was not seen".to_owned());
     }
     match group {
-        Group::Task => judge_task(record, own),
         Group::Cgroup => judge_cgroup(record, own),
         Group::Exit => judge_exit(record, own),
         Group::Score => same("signal->oom_score_adj", record.oom_score_adj, own.score),
+        _ => judge_task(record, own),
     }
 }
 

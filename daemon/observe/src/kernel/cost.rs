@@ -13,7 +13,11 @@ use aya::{
     sys::{Stats, enable_stats},
 };
 
-use super::{error::ProbeError, fdinfo::FdInfo, hook::Hook};
+use super::{
+    error::ProbeError,
+    fdinfo::FdInfo,
+    hook::{ALL, Hook, Info},
+};
 
 /// Cost of the probes over one sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +80,7 @@ impl CostSample {
             let before = self.before.iter().find(|(of, ..)| *of == hook);
             let (time_before, runs_before) = before.map_or((0, 0), |&(_, time, runs)| (time, runs));
             HookCost {
-                hook: hook.name().to_owned(),
+                hook: Info::of(hook).name.to_owned(),
                 runs: runs.saturating_sub(runs_before),
                 run_time_ns: run_time_ns.saturating_sub(time_before),
             }
@@ -101,10 +105,10 @@ pub(crate) fn map_bytes(maps: &[OwnedFd]) -> Result<u64, ProbeError> {
 /// Time and number of timed runs of each loaded hook, since it was loaded.
 fn sums(ebpf: &Ebpf) -> Result<Vec<(Hook, u64, u64)>, ProbeError> {
     let mut sums = Vec::new();
-    for hook in Hook::ALL {
-        if let Some(info) = FdInfo::of_program(ebpf, hook)? {
+    for Info { hook, name, .. } in &ALL {
+        if let Some(info) = FdInfo::of_program(ebpf, name)? {
             let number = |name| info.number(name).unwrap_or(0);
-            sums.push((hook, number("run_time_ns"), number("run_cnt")));
+            sums.push((*hook, number("run_time_ns"), number("run_cnt")));
         }
     }
     Ok(sums)

@@ -1,13 +1,20 @@
 //! Adds up the probes' per-CPU counters, and the runs that the kernel itself skipped.
 
-use aya::{Ebpf, maps::PerCpuArray};
+use aya::{
+    Ebpf,
+    maps::{Array, PerCpuArray},
+};
 use hostmedic_abi::{COUNTERS, Counter};
 use hostmedic_model::loss::HookCounters;
 
-use super::{error::ProbeError, fdinfo::FdInfo, hook::Hook};
+use super::{
+    error::ProbeError,
+    fdinfo::FdInfo,
+    hook::{ALL, Info},
+};
 
 /// Counters of every hook, loaded or not.
-pub(crate) fn read(ebpf: &Ebpf) -> Result<Vec<HookCounters>, ProbeError> {
+pub(crate) fn read(ebpf: &Ebpf, recovered: &[u64]) -> Result<Vec<HookCounters>, ProbeError> {
     const MAP: &str = "COUNTS";
     let failed = |why: String| ProbeError::Map { map: MAP, why };
     let map = ebpf
@@ -16,37 +23,73 @@ pub(crate) fn read(ebpf: &Ebpf) -> Result<Vec<HookCounters>, ProbeError> {
     let rows: PerCpuArray<_, [u64; COUNTERS]> = map
         .try_into()
         .map_err(|e: aya::maps::MapError| failed(e.to_string()))?;
-    Hook::ALL
-        .into_iter()
-        .map(|hook| {
-            let of_cpus = rows
-                .get(&hook.row(), 0)
+    let kept = kept(ebpf)?;
+    ALL.iter()
+        .map(|info| {
+            let row = info.hook as u32;
+            let of_cpus = rows.get(&row, 0).map_err(|e| failed(e.to_string()))?;
+            let sum = |counter: Counter| -> u64 {
+                of_cpus.iter().map(|row| row[counter as usize]).sum()
+            };
+            let [missed_before, recovered_before] = kept
+                .get(&row, 0)
                 .map_err(|e| failed(e.to_string()))?;
-            let sum = |counter: Counter| of_cpus.iter().map(|row| row[counter as usize]).sum();
+            let missed = missed(ebpf, info)?.saturating_add(missed_before);
+            let recovered = recovered.get(row as usize).copied().unwrap_or(0);
             Ok(HookCounters {
-                hook: hook.name().to_owned(),
-                seen: sum(Counter::Seen),
+                hook: info.name.to_owned(),
+                seen: sum(Counter::Seen).saturating_add(missed),
                 delivered: sum(Counter::Delivered),
+                aggregated: sum(Counter::Aggregated),
+                sampled_out: sum(Counter::SampledOut),
+                rate_limited: sum(Counter::RateLimited),
                 ring_full: sum(Counter::RingFull),
+                map_full: sum(Counter::MapFull),
                 filtered: sum(Counter::Filtered),
-                missed: missed(ebpf, hook)?,
-                ..HookCounters::default()
+                missed,
+                recovered: recovered.saturating_add(recovered_before),
             })
         })
         .collect()
 }
 
+/// Keeps what lives in programs and in our memory for the daemon's next start.
+pub(crate) fn keep(ebpf: &mut Ebpf, counters: &[HookCounters]) -> Result<(), ProbeError> {
+    const MAP: &str = "KEPT";
+    let failed = |why: String| ProbeError::Map { map: MAP, why };
+    let map = ebpf
+        .map_mut(MAP)
+        .ok_or_else(|| failed("it is not in the object".to_owned()))?;
+    let mut rows: Array<_, [u64; 2]> = map
+        .try_into()
+        .map_err(|e: aya::maps::MapError| failed(e.to_string()))?;
+    for of in counters {
+        if let Some(info) = Info::named(&of.hook) {
+            rows.set(info.hook as u32, [of.missed, of.recovered], 0)
+                .map_err(|e| failed(e.to_string()))?;
+        }
+    }
+    Ok(())
+}
+
+fn kept(ebpf: &Ebpf) -> Result<Array<&aya::maps::MapData, [u64; 2]>, ProbeError> {
+    const MAP: &str = "KEPT";
+    let failed = |why: String| ProbeError::Map { map: MAP, why };
+    ebpf.map(MAP)
+        .ok_or_else(|| failed("it is not in the object".to_owned()))?
+        .try_into()
+        .map_err(|e: aya::maps::MapError| failed(e.to_string()))
+}
+
 /// Whether every run has ended as something.
 pub(crate) fn is_at_rest(counters: &[HookCounters]) -> bool {
-    counters
-        .iter()
-        .all(|of| of.seen == of.delivered + of.ring_full + of.filtered)
+    counters.iter().all(|of| of.seen == of.explained())
 }
 
 /// Runs skipped because the program was running on that CPU already. aya does not tell; the
 /// kernel prints them since 5.12 (`bpf_prog_show_fdinfo` in kernel/bpf/syscall.c).
-fn missed(ebpf: &Ebpf, hook: Hook) -> Result<u64, ProbeError> {
-    match FdInfo::of_program(ebpf, hook)? {
+fn missed(ebpf: &Ebpf, info: &Info) -> Result<u64, ProbeError> {
+    match FdInfo::of_program(ebpf, info.name)? {
         Some(info) => Ok(info.number("recursion_misses").unwrap_or(0)),
         None => Ok(0),
     }

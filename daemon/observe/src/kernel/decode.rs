@@ -1,9 +1,14 @@
 //! From the bytes of a ring record to a decoded event. Pure; any bytes end in an answer.
 
+mod process;
+mod storage;
+mod trouble;
+
 use hostmedic_abi::{
-    Header, KIND_OOM_VICTIM, KIND_PROCESS_EXEC, KIND_PROCESS_EXIT, KNOWN_SCORE, VERSION,
+    Header, KIND_BLOCK_ERROR, KIND_CGROUP_CHANGE, KIND_FILESYSTEM_ERROR, KIND_HARDWARE_ERROR,
+    KIND_HUNG_TASK, KIND_OOM_VICTIM, KIND_PROCESS_EXEC, KIND_PROCESS_EXIT, KIND_RCU_STALL,
+    KIND_SCSI_ERROR, KIND_SIGNAL_FATAL, KIND_TRANSMIT_TIMEOUT, KIND_WRITEBACK_ERROR, VERSION,
 };
-use hostmedic_model::signal::{OomKill, ProcessExec, ProcessExit};
 use thiserror::Error;
 use zerocopy::FromBytes;
 
@@ -57,68 +62,32 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<KernelEvent, Undecodable> {
     if usize::from(said) != len {
         return Err(Undecodable::Size { kind, len, said });
     }
-    let wrong_size = || Undecodable::Size { kind, len, said };
     match kind {
-        KIND_OOM_VICTIM => whole(bytes).map(oom_victim).ok_or_else(wrong_size),
-        KIND_PROCESS_EXEC => whole(bytes).map(process_exec).ok_or_else(wrong_size),
-        KIND_PROCESS_EXIT => whole(bytes).map(process_exit).ok_or_else(wrong_size),
-        _ => Err(Undecodable::Kind { kind }),
+        KIND_OOM_VICTIM => whole(bytes).map(process::oom_victim),
+        KIND_SIGNAL_FATAL => whole(bytes).map(process::signal_fatal),
+        KIND_PROCESS_EXEC => whole(bytes).map(process::exec),
+        KIND_PROCESS_EXIT => whole(bytes).map(process::exit),
+        KIND_CGROUP_CHANGE => whole(bytes).map(process::cgroup_change),
+        KIND_HUNG_TASK => whole(bytes).map(trouble::hung_task),
+        KIND_RCU_STALL => whole(bytes).map(trouble::rcu_stall),
+        KIND_TRANSMIT_TIMEOUT => whole(bytes).map(trouble::transmit_timeout),
+        KIND_HARDWARE_ERROR => whole(bytes).map(trouble::hardware_error),
+        KIND_BLOCK_ERROR => whole(bytes).map(storage::block_error),
+        KIND_SCSI_ERROR => whole(bytes).map(storage::scsi_error),
+        KIND_WRITEBACK_ERROR => whole(bytes).map(storage::writeback_error),
+        KIND_FILESYSTEM_ERROR => whole(bytes).map(storage::filesystem_error),
+        _ => return Err(Undecodable::Kind { kind }),
     }
+    .ok_or(Undecodable::Size { kind, len, said })
 }
 
 fn whole<T: FromBytes>(bytes: &[u8]) -> Option<T> {
     T::read_from_bytes(bytes).ok()
 }
 
-fn oom_victim(event: hostmedic_abi::OomVictim) -> KernelEvent {
-    let is_known = event.known & KNOWN_SCORE != 0;
-    KernelEvent::OomVictim {
-        at_boot_ns: event.at_boot_ns,
-        kill: OomKill {
-            pid: event.pid,
-            comm: comm(&event.comm),
-            started_boot_ns: event.started_boot_ns,
-            cgroup_id: event.cgroup_id,
-            oom_score_adj: is_known
-                .then(|| i16::try_from(event.oom_score_adj).ok())
-                .flatten(),
-            ..OomKill::default()
-        },
-    }
-}
-
-fn process_exec(event: hostmedic_abi::ProcessExec) -> KernelEvent {
-    KernelEvent::ProcessExec {
-        at_boot_ns: event.at_boot_ns,
-        exec: ProcessExec {
-            pid: event.pid,
-            started_boot_ns: event.started_boot_ns,
-            comm: comm(&event.comm),
-            cgroup_id: event.cgroup_id,
-        },
-    }
-}
-
-/// Splits the status by wait(2): `WTERMSIG` is bits 0 to 6, `WEXITSTATUS` bits 8 to 15.
-fn process_exit(event: hostmedic_abi::ProcessExit) -> KernelEvent {
-    let [low, high, ..] = event.wait_status.to_le_bytes();
-    KernelEvent::ProcessExit {
-        at_boot_ns: event.at_boot_ns,
-        exit: ProcessExit {
-            pid: event.pid,
-            started_boot_ns: event.started_boot_ns,
-            comm: comm(&event.comm),
-            cgroup_id: event.cgroup_id,
-            status: high,
-            signal: low & 0x7f,
-            peak_rss_bytes: 0,
-        },
-    }
-}
-
-/// The name up to its zero. Any process may name itself as it likes, so what is not printable
+/// The text up to its zero. Any process may name itself as it likes, so what is not printable
 /// text becomes `?` before it reaches a terminal or a log.
-fn comm(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     let printable = |c: char| {
         if c.is_control() || c == '\u{fffd}' {
@@ -134,119 +103,5 @@ fn comm(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use hostmedic_abi as abi;
-    use proptest::prelude::*;
-    use zerocopy::IntoBytes;
-
-    use super::*;
-
-    fn exit(wait_status: u32) -> abi::ProcessExit {
-        abi::ProcessExit {
-            header: Header::of::<abi::ProcessExit>(KIND_PROCESS_EXIT),
-            at_boot_ns: 7,
-            started_boot_ns: 5,
-            cgroup_id: 3,
-            pid: 42,
-            wait_status,
-            comm: *b"worker\0\0\0\0\0\0\0\0\0\0",
-        }
-    }
-
-    #[test]
-    fn exit_status_and_signal_are_told_apart() {
-        for (wait_status, status, signal) in [(0x0300, 3, 0), (9, 0, 9), (0x8b, 0, 11), (0, 0, 0)] {
-            let decoded = decode(exit(wait_status).as_bytes()).unwrap();
-            let KernelEvent::ProcessExit {
-                at_boot_ns: 7,
-                exit,
-            } = decoded
-            else {
-                panic!()
-            };
-            assert_eq!(
-                (exit.status, exit.signal),
-                (status, signal),
-                "{wait_status:#x}"
-            );
-            assert_eq!((exit.pid, exit.comm.as_str()), (42, "worker"));
-        }
-    }
-
-    #[test]
-    fn score_is_told_only_where_it_was_read() {
-        let mut event = abi::OomVictim {
-            header: Header::of::<abi::OomVictim>(KIND_OOM_VICTIM),
-            at_boot_ns: 1,
-            started_boot_ns: 1,
-            cgroup_id: 1,
-            pid: 1,
-            tid: 1,
-            known: abi::KNOWN_IDENTITY,
-            oom_score_adj: -500,
-            comm: [0; 16],
-        };
-        for (known, score) in [(abi::KNOWN_IDENTITY, None), (KNOWN_SCORE, Some(-500))] {
-            event.known = known;
-            let KernelEvent::OomVictim { kill, .. } = decode(event.as_bytes()).unwrap() else {
-                panic!()
-            };
-            assert_eq!(kill.oom_score_adj, score);
-        }
-    }
-
-    #[test]
-    fn foreign_records_are_refused_by_what_is_foreign() {
-        let good = exit(0);
-        assert_eq!(decode(&[0; 7]), Err(Undecodable::Short { len: 7 }));
-        let mut other = good;
-        other.header.version = VERSION + 1;
-        assert_eq!(
-            decode(other.as_bytes()),
-            Err(Undecodable::Version {
-                version: VERSION + 1
-            })
-        );
-        let mut other = good;
-        other.header.kind = 99;
-        assert_eq!(
-            decode(other.as_bytes()),
-            Err(Undecodable::Kind { kind: 99 })
-        );
-        let mut other = good;
-        other.header.kind = KIND_OOM_VICTIM;
-        assert!(matches!(
-            decode(other.as_bytes()),
-            Err(Undecodable::Size { said: 56, .. })
-        ));
-        assert!(matches!(
-            decode(&good.as_bytes()[..48]),
-            Err(Undecodable::Size { len: 48, .. })
-        ));
-    }
-
-    #[test]
-    fn names_cannot_carry_terminal_codes() {
-        assert_eq!(comm(b"a\x1b[2J\xffb\0rest"), "a?[2J?b");
-        assert_eq!(comm(b"sixteen bytes ok"), "sixteen bytes ok");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..128)) {
-            let _ = decode(&bytes);
-        }
-
-        #[test]
-        fn a_right_header_and_any_body_end_in_an_answer(
-            kind in 0_u32..5,
-            body in proptest::collection::vec(any::<u8>(), 0..80),
-        ) {
-            let size = u16::try_from(8 + body.len()).unwrap();
-            let header = Header { kind, version: VERSION, size };
-            let answer = decode(&[header.as_bytes(), &body].concat());
-            let expected = matches!((kind, size), (1, 64) | (2 | 3, 56));
-            prop_assert_eq!(answer.is_ok(), expected);
-        }
-    }
-}
+#[path = "decode_tests.rs"]
+mod tests;

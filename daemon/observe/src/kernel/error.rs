@@ -5,7 +5,7 @@ use std::io;
 use hostmedic_model::loss::{Coverage, HookReport};
 use thiserror::Error;
 
-use super::hook::Hook;
+use super::hook::{ALL, Info};
 
 /// Nothing can be captured from this kernel. [`ProbeError::reports`] says so for each hook.
 #[derive(Debug, Error)]
@@ -66,12 +66,12 @@ pub enum ProbeError {
 impl ProbeError {
     /// A report for each hook: absent, and this is why.
     pub fn reports(&self) -> Vec<HookReport> {
-        let absent = |hook: Hook| HookReport {
-            hook: hook.name().to_owned(),
-            attach_point: hook.attach_point().to_owned(),
+        let absent = |info: &Info| HookReport {
+            hook: info.name.to_owned(),
+            attach_point: info.attach_point(),
             coverage: Coverage::Absent,
             reason: self.to_string(),
         };
-        Hook::ALL.into_iter().map(absent).collect()
+        ALL.iter().map(absent).collect()
     }
 }

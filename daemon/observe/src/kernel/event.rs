@@ -1,76 +1,62 @@
 //! What leaves this module: one decoded event of a probe.
 
-use hostmedic_model::signal::{Fact, OomKill, ProcessExec, ProcessExit};
+use hostmedic_model::signal::Fact;
 
-/// One event, as the kernel's hook saw it. The caller finds the unit by its cgroup id.
+/// One event, as the kernel's hook saw it. The caller finds the unit, the device's and the
+/// interface's name, and fills them in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KernelEvent {
-    /// The kernel chose a process to kill for lack of memory.
-    OomVictim {
-        /// When, on the boot clock.
-        at_boot_ns: u64,
-        /// Whom.
-        kill: OomKill,
+pub struct KernelEvent {
+    /// When, on the boot clock.
+    pub at_boot_ns: u64,
+    /// What it is about.
+    pub about: About,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What an event is about, in the kernel's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A process.
+    Process {
+        /// Its id in the kernel's initial namespace.
+        pid: u32,
+        /// When it started, on the boot clock; 0 when unknown.
+        started_boot_ns: u64,
+        /// Its cgroup v2 id; 0 when unknown.
+        cgroup_id: u64,
     },
-    /// A program began.
-    ProcessExec {
-        /// When, on the boot clock.
-        at_boot_ns: u64,
-        /// Which.
-        exec: ProcessExec,
+    /// A cgroup of the unified tree.
+    Cgroup {
+        /// Its id.
+        cgroup_id: u64,
     },
-    /// A process ended.
-    ProcessExit {
-        /// When, on the boot clock.
-        at_boot_ns: u64,
-        /// Which, and how.
-        exit: ProcessExit,
+    /// A block device.
+    Device {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
     },
+    /// A network interface.
+    Interface {
+        /// Its index.
+        index: u32,
+    },
+    /// The host.
+    Host,
 }
 
 impl KernelEvent {
-    /// When it happened, on the boot clock.
-    pub fn at_boot_ns(&self) -> u64 {
-        match self {
-            Self::OomVictim { at_boot_ns, .. }
-            | Self::ProcessExec { at_boot_ns, .. }
-            | Self::ProcessExit { at_boot_ns, .. } => *at_boot_ns,
-        }
-    }
-
-    /// cgroup v2 id of the process it is about; 0 when unknown.
-    pub fn cgroup_id(&self) -> u64 {
-        match self {
-            Self::OomVictim { kill, .. } => kill.cgroup_id,
-            Self::ProcessExec { exec, .. } => exec.cgroup_id,
-            Self::ProcessExit { exit, .. } => exit.cgroup_id,
-        }
-    }
-
-    /// Process id in the kernel's initial namespace.
-    pub fn pid(&self) -> u32 {
-        match self {
-            Self::OomVictim { kill, .. } => kill.pid,
-            Self::ProcessExec { exec, .. } => exec.pid,
-            Self::ProcessExit { exit, .. } => exit.pid,
-        }
-    }
-
-    /// When that process started, on the boot clock; 0 when unknown.
-    pub fn started_boot_ns(&self) -> u64 {
-        match self {
-            Self::OomVictim { kill, .. } => kill.started_boot_ns,
-            Self::ProcessExec { exec, .. } => exec.started_boot_ns,
-            Self::ProcessExit { exit, .. } => exit.started_boot_ns,
-        }
-    }
-
-    /// The model's fact, for a signal whose subject the caller knows.
-    pub fn into_fact(self) -> Fact {
-        match self {
-            Self::OomVictim { kill, .. } => Fact::OomKill(kill),
-            Self::ProcessExec { exec, .. } => Fact::ProcessExec(exec),
-            Self::ProcessExit { exit, .. } => Fact::ProcessExit(exit),
+    /// The process it is about, and when that started.
+    pub fn process(&self) -> Option<(u32, u64)> {
+        match self.about {
+            About::Process {
+                pid,
+                started_boot_ns,
+                ..
+            } => Some((pid, started_boot_ns)),
+            _ => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use aya::Ebpf;
 
-use super::{error::ProbeError, hook::Hook};
+use super::error::ProbeError;
 
 /// The text of one file: lines of `name:\tvalue`.
 pub(crate) struct FdInfo(String);
@@ -22,9 +22,9 @@ impl FdInfo {
         }
     }
 
-    /// About the program of `hook`; `None` if it is not loaded.
-    pub(crate) fn of_program(ebpf: &Ebpf, hook: Hook) -> Result<Option<Self>, ProbeError> {
-        match ebpf.program(hook.name()).map(aya::programs::Program::fd) {
+    /// About the program `name`; `None` if it is not loaded.
+    pub(crate) fn of_program(ebpf: &Ebpf, name: &str) -> Result<Option<Self>, ProbeError> {
+        match ebpf.program(name).map(aya::programs::Program::fd) {
             Some(Ok(fd)) => Self::of(fd.as_fd()).map(Some),
             Some(Err(_)) | None => Ok(None),
         }

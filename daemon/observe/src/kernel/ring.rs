@@ -2,9 +2,9 @@
 //!
 //! A thread of its own, because reading a ring is only memory: inside an async task a busy ring
 //! would starve every other branch. The ring's descriptor is level-triggered under poll(2), so a
-//! batch cut short or a pause before draining cannot lose a wake-up; the poll also has a time
-//! limit. The pause lets a burst gather: the kernel wakes the reader only for a record written
-//! after it had caught up, so a storm costs at most one wake-up a pause.
+//! batch cut short or a pause before draining cannot lose a wake-up. Rare events wake their reader
+//! at once. Everyday events do not, since a wake-up would cost the program that made the event more
+//! than all the rest: their reader looks by itself, ten times a second.
 
 use std::{
     io::{self, PipeReader, PipeWriter},
@@ -18,6 +18,7 @@ use std::{
 };
 
 use aya::maps::{MapData, RingBuf};
+use hostmedic_abi::HOOKS;
 use hostmedic_model::loss::QueueCounters;
 use nix::{
     errno::Errno,
@@ -25,13 +26,17 @@ use nix::{
 };
 use tokio::sync::mpsc::{Sender, error::TrySendError};
 
-use super::{decode::decode, event::KernelEvent};
+use super::{
+    decode::{Undecodable, decode},
+    event::KernelEvent,
+    spill::{Spill, Spilled},
+};
 
 /// Records read before it is asked again whether to stop.
 const BATCH_MAX: usize = 512;
 /// Batches of the last drain; no ring holds more records than that.
 const LAST_BATCHES_MAX: usize = 1 << 16;
-/// Longest wait for a wake-up.
+/// Longest wait when the time given does not fit poll(2).
 const WAIT_MS_MAX: u16 = 1000;
 /// How long a full queue is left alone before the next try.
 const RETRY: Duration = Duration::from_millis(2);
@@ -52,8 +57,8 @@ pub(crate) struct Lane {
     pub(crate) name: &'static str,
     /// What a full queue means.
     pub(crate) when_full: WhenFull,
-    /// Time from the first wake-up to draining.
-    pub(crate) gather: Duration,
+    /// Longest wait for a wake-up.
+    pub(crate) look_every: Duration,
 }
 
 /// Counts of what happened to records after the rings; shared by all readers.
@@ -62,9 +67,15 @@ pub(crate) struct QueueCounts {
     read: AtomicU64,
     undecodable: AtomicU64,
     queue_full: AtomicU64,
+    recovered: [AtomicU64; HOOKS],
 }
 
 impl QueueCounts {
+    /// Events of each hook that were read from the spill.
+    pub(crate) fn recovered(&self) -> [u64; HOOKS] {
+        self.recovered.each_ref().map(|count| count.load(Relaxed))
+    }
+
     /// The numbers now.
     pub(crate) fn snapshot(&self) -> QueueCounters {
         QueueCounters {
@@ -88,6 +99,7 @@ impl Reader {
     pub(crate) fn start(
         lane: Lane,
         ring: RingBuf<MapData>,
+        spill: Option<Spill>,
         queue: Sender<KernelEvent>,
         counts: Arc<QueueCounts>,
     ) -> io::Result<Self> {
@@ -95,6 +107,7 @@ impl Reader {
         let mut work = Work {
             lane,
             ring,
+            spill,
             queue,
             counts,
             stopped,
@@ -131,6 +144,7 @@ enum Woken {
 struct Work {
     lane: Lane,
     ring: RingBuf<MapData>,
+    spill: Option<Spill>,
     queue: Sender<KernelEvent>,
     counts: Arc<QueueCounts>,
     stopped: PipeReader,
@@ -139,10 +153,7 @@ struct Work {
 impl Work {
     fn run(&mut self) {
         loop {
-            let mut woken = self.wait(true, Duration::from_millis(WAIT_MS_MAX.into()));
-            if woken == Woken::Ring && !self.lane.gather.is_zero() {
-                woken = self.wait(false, self.lane.gather);
-            }
+            let woken = self.wait(true, self.lane.look_every);
             if woken == Woken::Stop {
                 // The programs are detached by now, so this ends by itself.
                 for _ in 0..LAST_BATCHES_MAX {
@@ -150,6 +161,7 @@ impl Work {
                         break;
                     }
                 }
+                self.recover(true);
                 return;
             }
             while self.batch(false) == BATCH_MAX {
@@ -157,9 +169,26 @@ impl Work {
                     break;
                 }
             }
+            self.recover(false);
             if self.queue.is_closed() {
                 return;
             }
+        }
+    }
+
+    /// Reads what the ring had no room for.
+    fn recover(&mut self, is_last: bool) {
+        let news = match self.spill.as_mut().map(Spill::news) {
+            Some(Ok(news)) => news,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "Could not read the spill of rare events.");
+                return;
+            }
+            None => return,
+        };
+        for Spilled { hook, bytes } in news {
+            self.counts.recovered[hook].fetch_add(1, Relaxed);
+            self.taken(decode(&bytes), is_last);
         }
     }
 
@@ -170,17 +199,21 @@ impl Work {
                 Some(record) => decode(&record),
                 None => return read,
             };
-            self.counts.read.fetch_add(1, Relaxed);
-            match decoded {
-                Ok(event) => self.hand_on(event, is_last),
-                Err(error) => {
-                    if self.counts.undecodable.fetch_add(1, Relaxed) == 0 {
-                        tracing::error!(%error, lane = self.lane.name, "Could not read a record.");
-                    }
+            self.taken(decoded, is_last);
+        }
+        BATCH_MAX
+    }
+
+    fn taken(&self, decoded: Result<KernelEvent, Undecodable>, is_last: bool) {
+        self.counts.read.fetch_add(1, Relaxed);
+        match decoded {
+            Ok(event) => self.hand_on(event, is_last),
+            Err(error) => {
+                if self.counts.undecodable.fetch_add(1, Relaxed) == 0 {
+                    tracing::error!(%error, lane = self.lane.name, "Could not read a record.");
                 }
             }
         }
-        BATCH_MAX
     }
 
     fn hand_on(&self, mut event: KernelEvent, is_last: bool) {

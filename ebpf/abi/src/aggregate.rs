@@ -1,0 +1,101 @@
+//! What is counted by key instead of being told one by one, and the spill of rare events.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Key of the maps `PROCESSES`, `NETWORK` and `DISKS`. What `a`, `b`, `c` and `d` mean depends on
+/// the hook, as its probe's file says.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct Key {
+    /// cgroup v2 id; 0 when unknown.
+    pub cgroup_id: u64,
+    /// [`crate::Hook`].
+    pub hook: u32,
+    /// First detail.
+    pub a: u32,
+    /// Second detail.
+    pub b: u32,
+    /// Third detail.
+    pub c: u16,
+    /// Fourth detail.
+    pub d: u16,
+}
+
+impl Key {
+    /// A key without details.
+    #[inline(always)]
+    pub const fn of(hook: crate::Hook, cgroup_id: u64) -> Self {
+        Self {
+            cgroup_id,
+            hook: hook as u32,
+            a: 0,
+            b: 0,
+            c: 0,
+            d: 0,
+        }
+    }
+}
+
+/// Value of those maps, one for each CPU; rises only.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// Their bytes or nanoseconds together.
+    pub amount: u64,
+}
+
+/// Key of the map `FLOWS`.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct FlowKey {
+    /// cgroup v2 id of our end.
+    pub cgroup_id: u64,
+    /// Address of the other end, as in the packet; IPv4 in the first four bytes.
+    pub remote: [u8; 16],
+    /// The port connected to: theirs if we connected, ours if they did.
+    pub port: u16,
+    /// 1 if we connected.
+    pub is_outgoing: u8,
+    /// 4 or 6.
+    pub family: u8,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Bytes of the largest event that can be spilled.
+pub const SPILL_LEN: usize = 128;
+/// Newest events kept for each CPU.
+pub const SPILL_SLOTS: u32 = 8;
+
+/// One row of the per-CPU array `SPILL`: an event that found its ring full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct SpillSlot {
+    /// Number of the event on this CPU, from 1; written before the event.
+    pub begun: u64,
+    /// The same number, written after it: if they differ, the event is half written.
+    pub ended: u64,
+    /// [`crate::Hook`] whose event it is.
+    pub hook: u64,
+    /// The event; its header says its length.
+    pub event: [u8; SPILL_LEN],
+}
+
+const _: () = assert!(size_of::<Key>() == 24 && size_of::<Tally>() == 16);
+const _: () = assert!(size_of::<FlowKey>() == 32 && size_of::<SpillSlot>() == 152);
+
+/// [`Key::c`] of a drop: no port is known.
+pub const PORT_UNKNOWN: u16 = 0;
+/// [`Key::c`] of a drop: a port from 1024 to below the ephemeral range. Ports below 1024 stand
+/// for themselves.
+pub const PORT_REGISTERED: u16 = 1024;
+/// [`Key::c`] of a drop: a port in the ephemeral range.
+pub const PORT_EPHEMERAL: u16 = 1025;
