@@ -5,7 +5,9 @@
 
 pub mod clock;
 mod cost;
+pub mod devices;
 mod disk;
+pub mod interfaces;
 mod journal;
 pub mod programs;
 mod unit_memory;
