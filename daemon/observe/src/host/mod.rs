@@ -9,7 +9,9 @@ pub mod devices;
 mod disk;
 pub mod interfaces;
 mod journal;
+mod mounts;
 pub mod programs;
+mod rise;
 mod unit_memory;
 
 use std::{fmt, path::PathBuf};
