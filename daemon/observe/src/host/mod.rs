@@ -9,6 +9,7 @@ pub mod devices;
 mod disk;
 pub mod interfaces;
 mod journal;
+pub mod memory_events;
 mod mounts;
 pub mod programs;
 mod rise;
