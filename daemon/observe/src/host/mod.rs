@@ -11,13 +11,21 @@ pub mod interfaces;
 mod journal;
 pub mod memory_events;
 mod mounts;
+pub mod net;
 pub mod programs;
+mod psi;
 mod rise;
+mod signals;
 mod unit_memory;
+mod watch;
+pub mod zombies;
 
 use std::{fmt, path::PathBuf};
 
 pub use cost::{CostMeter, OwnCost};
+pub use psi::{PressureOptions, Threshold};
+pub use signals::HostSignals;
+pub use watch::WatchOptions;
 
 use hostmedic_model::{
     sample::{Measure, Sample, Series},
