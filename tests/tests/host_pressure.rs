@@ -16,6 +16,7 @@ use hostmedic_observe::{
     subject::Subjects,
 };
 use hostmedic_tests::host::{Reaped, UnitCgroup, wait_for};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 
 const LIMIT: usize = 16 << 20;
@@ -41,17 +42,19 @@ fn options() -> WatchOptions {
 }
 
 /// Work that makes a process of the cgroup wait for memory: with `memory.high` any new memory is
-/// enough; the hard limit of v1 must be met with memory that can be taken back, which is a file's.
+/// enough; the hard limit of v1 must be met with memory that can be taken back. That is a file's,
+/// if nobody else holds it, and it is missed again if it is not much larger than the limit.
 fn press(cgroup: &UnitCgroup, dir: &Path) -> Reaped {
     if !cgroup.is_v1() {
         return cgroup.child(&["anonymous", "64"]);
     }
     let path = dir.join("file");
     let mut file = fs::File::create(&path).unwrap();
-    for _ in 0..96 {
+    for _ in 0..28 {
         file.write_all(&vec![1; 1 << 20]).unwrap();
     }
     file.sync_all().unwrap();
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
     cgroup.child(&["reread", path.to_str().unwrap()])
 }
 
