@@ -7,6 +7,7 @@ pub mod clock;
 mod cost;
 pub mod devices;
 mod disk;
+mod fs_errors;
 pub mod interfaces;
 mod journal;
 pub mod memory_events;

@@ -19,7 +19,7 @@ use std::{
 };
 
 use hostmedic_model::{
-    signal::{Fact, MountReadOnly, Signal},
+    signal::{Device, Fact, MountReadOnly, Signal},
     subject::Subject,
     time::At,
 };
@@ -78,6 +78,20 @@ impl Mounts {
     /// What the kernel marks with `POLLPRI` when a mount has changed.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+
+    /// Every file system of the last reading: mount point, type and device number.
+    pub(super) fn file_systems(&self) -> impl Iterator<Item = (&str, &str, (u32, u32))> {
+        let mounts = self.before.iter().flatten();
+        mounts.map(|mount| {
+            let number = (mount.major, mount.minor);
+            (mount.point.as_str(), mount.filesystem.as_str(), number)
+        })
+    }
+
+    /// Its block device, by the number of a mount.
+    pub(super) fn device(&mut self, (major, minor): (u32, u32), at: At) -> Device {
+        self.devices.of(major, minor, at)
     }
 
     /// Reads all mounts and gives those that became read-only since the last reading. The first

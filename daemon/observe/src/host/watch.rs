@@ -1,4 +1,5 @@
-//! One thread that waits for what the kernel reports through poll(2): mounts and pressure.
+//! One thread that waits for what the kernel reports through poll(2): mounts, errors of file
+//! systems, and pressure.
 //!
 //! A thread of its own, because a mountinfo of thousands of lines is read here, and because
 //! neither may wait behind an async task that is busy. A full queue holds nothing up: signals
@@ -8,7 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io::{self, PipeReader, PipeWriter},
     os::fd::AsFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -31,6 +32,7 @@ use tokio::sync::mpsc::{Sender, error::TrySendError};
 use super::{
     SourceProblem, clock,
     devices::Devices,
+    fs_errors::FsErrors,
     mounts::Mounts,
     psi::{PressureOptions, Quiet, Watched},
     unit_memory::is_units_own,
@@ -58,6 +60,9 @@ pub struct WatchOptions {
     pub cgroup: Option<PathBuf>,
     /// Mounts of the daemon's namespace.
     pub mountinfo: PathBuf,
+    /// Whether file systems are asked for their errors by fanotify. Not needed where the probe on
+    /// `ext4_error` is attached, which says more.
+    pub has_fs_errors: bool,
 }
 
 impl Default for WatchOptions {
@@ -67,6 +72,7 @@ impl Default for WatchOptions {
             proc_pressure: "/proc/pressure".into(),
             cgroup: v2_root(),
             mountinfo: "/proc/self/mountinfo".into(),
+            has_fs_errors: true,
         }
     }
 }
@@ -101,6 +107,8 @@ impl Watch {
             mounts: None,
             mounts_read: At::default(),
             mounts_problem: None,
+            fs_errors: None,
+            fs_problems: BTreeSet::new(),
             host: Vec::new(),
             units: BTreeMap::new(),
             units_listed: None,
@@ -153,6 +161,8 @@ struct Work {
     mounts: Option<Mounts>,
     mounts_read: At,
     mounts_problem: Option<SourceProblem>,
+    fs_errors: Option<FsErrors>,
+    fs_problems: BTreeSet<String>,
     host: Vec<Watched>,
     /// By the path of the cgroup.
     units: BTreeMap<String, Vec<Watched>>,
@@ -170,6 +180,7 @@ struct Work {
 struct Woken {
     is_stopped: bool,
     has_mounts: bool,
+    has_fs_errors: bool,
     fired: Vec<Signal>,
     /// Cgroups that are gone.
     gone: BTreeSet<String>,
@@ -183,7 +194,16 @@ impl Work {
                 return;
             }
             let at = clock::now();
-            if woken.has_mounts || at.since(self.mounts_read) >= MOUNTS_EVERY {
+            if woken.has_fs_errors
+                && let Some(fs_errors) = &mut self.fs_errors
+            {
+                for signal in fs_errors.read(at) {
+                    self.send(signal);
+                }
+            }
+            // A file system with an error is likely to become read-only.
+            let has_news = woken.has_mounts || woken.has_fs_errors;
+            if has_news || at.since(self.mounts_read) >= MOUNTS_EVERY {
                 self.read_mounts(at);
             }
             for path in &woken.gone {
@@ -209,6 +229,12 @@ impl Work {
         match Mounts::open(&self.options.mountinfo, Devices::new()) {
             Ok(mounts) => self.mounts = Some(mounts),
             Err(error) => self.mounts_problem = Some(SourceProblem::new(name, error)),
+        }
+        if self.options.has_fs_errors {
+            match FsErrors::open() {
+                Ok(fs_errors) => self.fs_errors = Some(fs_errors),
+                Err(why) => drop(self.fs_problems.insert(why)),
+            }
         }
         self.read_mounts(at);
         for threshold in self.options.pressure.host.clone() {
@@ -239,10 +265,33 @@ impl Work {
                 for signal in signals {
                     self.send(signal);
                 }
+                self.mark_file_systems(at);
             }
             Err(error) => {
                 let name = self.options.mountinfo.display().to_string();
                 self.mounts_problem = Some(SourceProblem::new(name, error));
+            }
+        }
+    }
+
+    /// Asks file systems that are new for their errors.
+    fn mark_file_systems(&mut self, at: At) {
+        let (Some(mounts), Some(fs_errors)) = (&mut self.mounts, &mut self.fs_errors) else {
+            return;
+        };
+        fs_errors.keep(&mounts.file_systems().map(|(_, _, number)| number).collect());
+        let new: Vec<_> = mounts
+            .file_systems()
+            .filter(|(_, filesystem, number)| fs_errors.wants(filesystem, *number))
+            .map(|(point, filesystem, number)| (point.to_owned(), filesystem.to_owned(), number))
+            .collect();
+        for (point, filesystem, number) in new {
+            // Another mount of the same may have been marked just now.
+            if fs_errors.wants(&filesystem, number) {
+                let device = mounts.device(number, at);
+                if let Err(why) = fs_errors.mark(Path::new(&point), &filesystem, device) {
+                    self.fs_problems.insert(format!("{filesystem}: {why}"));
+                }
             }
         }
     }
@@ -261,6 +310,8 @@ impl Work {
         }
         problems.extend(self.pressure_problems.iter().cloned());
         problems.extend(self.mounts_problem.clone());
+        let of_fs = self.fs_problems.iter();
+        problems.extend(of_fs.map(|why| SourceProblem::new("errors of file systems", why)));
         let mut shared = self
             .shared
             .problems
@@ -271,7 +322,7 @@ impl Work {
 
     fn watch_units(
         &mut self,
-        root: &std::path::Path,
+        root: &Path,
         units: &BTreeMap<String, UnitName>,
         problems: &mut Vec<SourceProblem>,
     ) {
@@ -377,6 +428,9 @@ impl Work {
         let mut fds = vec![PollFd::new(self.stopped.as_fd(), PollFlags::POLLIN)];
         let mounts = self.mounts.as_ref();
         fds.extend(mounts.map(|mounts| PollFd::new(mounts.fd(), PollFlags::POLLPRI)));
+        let fs_errors_at = fds.len();
+        let fs_errors = self.fs_errors.as_ref();
+        fds.extend(fs_errors.map(|group| PollFd::new(group.fd(), PollFlags::POLLIN)));
         let first_trigger = fds.len();
         let units = self.units.iter();
         let of_units = units.flat_map(|(path, all)| all.iter().map(move |own| (Some(path), own)));
@@ -400,6 +454,10 @@ impl Work {
         let mut woken = Woken {
             is_stopped: fds.first().is_some_and(|fd| !flags(fd).is_empty()),
             has_mounts: mounts.is_some() && fds.get(1).is_some_and(|fd| !flags(fd).is_empty()),
+            has_fs_errors: fs_errors.is_some()
+                && fds
+                    .get(fs_errors_at)
+                    .is_some_and(|fd| !flags(fd).is_empty()),
             ..Woken::default()
         };
         for ((path, watched, _), fd) in triggered.iter().zip(fds.iter().skip(first_trigger)) {
