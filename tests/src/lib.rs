@@ -5,6 +5,8 @@
 
 mod cgroup;
 #[cfg(feature = "kernel")]
+pub mod host;
+#[cfg(feature = "kernel")]
 pub mod kernel;
 pub mod nspawn;
 pub mod rootfs;

@@ -133,6 +133,17 @@ impl Subjects {
         Subject::Cgroup(format!("id:{id}"))
     }
 
+    /// What the cgroup at `path` is: its unit, or itself if it lies in no unit of the watched
+    /// systemd.
+    pub fn at_path(&self, path: &str) -> Subject {
+        self.names().subject_of(path)
+    }
+
+    /// cgroup v2 id of the cgroup at `path`, if it exists now.
+    pub fn id_at_path(&self, path: &str) -> Option<u64> {
+        self.names().id_of(path)
+    }
+
     /// Remembers the cgroup at `path` (as in `/proc/PID/cgroup`) while it exists, so that an
     /// event about it can still be attributed when it is gone.
     pub fn note(&self, path: &str, at: At) {

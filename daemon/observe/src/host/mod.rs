@@ -5,14 +5,28 @@
 
 pub mod clock;
 mod cost;
+pub mod devices;
 mod disk;
+mod fs_errors;
+pub mod interfaces;
 mod journal;
+pub mod memory_events;
+mod mounts;
+pub mod net;
 pub mod programs;
+mod psi;
+mod rise;
+mod signals;
 mod unit_memory;
+mod watch;
+pub mod zombies;
 
 use std::{fmt, path::PathBuf};
 
 pub use cost::{CostMeter, OwnCost};
+pub use psi::{PressureOptions, Threshold};
+pub use signals::HostSignals;
+pub use watch::WatchOptions;
 
 use hostmedic_model::{
     sample::{Measure, Sample, Series},

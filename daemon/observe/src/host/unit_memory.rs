@@ -45,7 +45,7 @@ pub(super) fn sample(subjects: &Subjects, taken: &mut Taken) {
 }
 
 /// Whether the cgroup at `path` is the unit's, not one below it. Slices are no services.
-fn is_units_own(path: &str, unit: &UnitName) -> bool {
+pub(super) fn is_units_own(path: &str, unit: &UnitName) -> bool {
     let last = path.rsplit('/').next().unwrap_or(path);
     !unit.as_str().ends_with(".slice") && last.strip_prefix('_').unwrap_or(last) == unit.as_str()
 }
