@@ -8,6 +8,7 @@ mod baseline;
 mod case;
 mod conclude;
 mod consider;
+pub mod coverage;
 mod decide;
 mod detect;
 mod execute;
