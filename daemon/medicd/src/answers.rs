@@ -1,5 +1,5 @@
 //! Answers the local API: questions about the present go to the loop, those about the past to the
-//! ledger.
+//! ledger and to the store of events.
 
 use std::sync::Arc;
 
@@ -8,9 +8,15 @@ use hostmedic_model::{
     incident::{Incident, IncidentId},
     playbook::Playbook,
     record::{Body, Record},
-    view::{IncidentDetail, Status},
+    view::{
+        CoverageQuery, EventPage, EventQuery, HookCoverage, IncidentDetail, Probes, Status, Top,
+    },
 };
-use hostmedic_retain::store::Store;
+use hostmedic_reason::coverage::Account;
+use hostmedic_retain::{
+    events::Events,
+    store::{Store, StoreError},
+};
 use hostmedic_serve::{CommandRefused, Daemon, DaemonError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -37,8 +43,13 @@ pub(crate) enum Question {
 pub(crate) struct Api {
     questions: mpsc::Sender<Question>,
     store: Store,
+    /// `None` while events are not stored.
+    events: Option<Events>,
     records: broadcast::Sender<Arc<Record>>,
 }
+
+/// Records that are looked at together on the way back through the chain.
+const CHUNK: u64 = 256;
 
 impl Api {
     pub(crate) fn new(
@@ -49,8 +60,19 @@ impl Api {
         Self {
             questions,
             store,
+            events: None,
             records,
         }
+    }
+
+    /// With the store that the loop writes its events to.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the loop does not store events yet")
+    )]
+    pub(crate) fn with_events(mut self, events: Events) -> Self {
+        self.events = Some(events);
+        self
     }
 
     async fn ask<T>(
@@ -75,14 +97,7 @@ impl Api {
         read: impl FnOnce(&Store) -> Result<T, String> + Send + 'static,
     ) -> Result<T, DaemonError> {
         let store = self.store.clone();
-        let unreadable = |reason: String| DaemonError::Unreadable {
-            what: what.to_owned(),
-            reason,
-        };
-        tokio::task::spawn_blocking(move || read(&store))
-            .await
-            .map_err(|error| unreadable(error.to_string()))?
-            .map_err(unreadable)
+        blocking(what, move || read(&store)).await
     }
 }
 
@@ -164,4 +179,96 @@ impl Daemon for Api {
     async fn playbooks(&self) -> Result<Vec<Playbook>, DaemonError> {
         self.ask(Question::Playbooks).await
     }
+
+    async fn probes(&self) -> Result<Probes, DaemonError> {
+        Err(not_reported())
+    }
+
+    async fn top(&self) -> Result<Top, DaemonError> {
+        Err(not_reported())
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<EventPage, DaemonError> {
+        let Some(events) = self.events.clone() else {
+            return Err(DaemonError::Unavailable {
+                reason: "events are not stored".to_owned(),
+            });
+        };
+        let (found, kept_since) = blocking("the events", move || {
+            let found = events.query(&query)?;
+            Ok::<_, hostmedic_retain::events::EventsError>((found, events.kept_since()?))
+        })
+        .await?;
+        Ok(EventPage {
+            events: found.events,
+            next_after: found.next_after,
+            kept_since,
+            queues: self.ask(Question::Status).await?.queues,
+        })
+    }
+
+    async fn coverage(&self, query: CoverageQuery) -> Result<Option<HookCoverage>, DaemonError> {
+        let store = self.store.clone();
+        blocking("the audit records", move || {
+            let mut from = account_begin(&store, query.since_ms)?;
+            let mut account = Account::new(query);
+            loop {
+                let records = store.records(from, CHUNK as usize)?;
+                let Some(last) = records.last() else { break };
+                from = last.seq + 1;
+                records.iter().for_each(|record| account.take(record));
+            }
+            Ok::<_, StoreError>(account.finish())
+        })
+        .await
+    }
 }
+
+fn not_reported() -> DaemonError {
+    DaemonError::Unavailable {
+        reason: "the capture layer has not reported yet".to_owned(),
+    }
+}
+
+/// Where an account of the time from `since_ms` on must begin: at the newest start of the daemon
+/// before it that has a row of the ledger after it and before `since_ms`.
+fn account_begin(store: &Store, since_ms: i64) -> Result<u64, StoreError> {
+    let mut end = store.tip().seq;
+    let mut row = false;
+    while end > 0 {
+        let start = end.saturating_sub(CHUNK) + 1;
+        for record in store
+            .records(start, (end + 1 - start) as usize)?
+            .iter()
+            .rev()
+        {
+            let before = record.at.wall_ms < since_ms;
+            match record.body {
+                Body::Coverage(_) => row |= before,
+                Body::Started(_) if row && before => return Ok(record.seq),
+                _ => {}
+            }
+        }
+        end = start - 1;
+    }
+    Ok(1)
+}
+
+/// Runs what waits for the disk off the async threads.
+async fn blocking<T: Send + 'static, E: std::fmt::Display + Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, DaemonError> {
+    let unreadable = |reason: String| DaemonError::Unreadable {
+        what: what.to_owned(),
+        reason,
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| unreadable(error.to_string()))?
+        .map_err(|error| unreadable(error.to_string()))
+}
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod tests;

@@ -1,11 +1,17 @@
 //! What the local API shows of the daemon's state.
 
 mod capture;
+mod coverage;
+mod question;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::capture::{
     Budget, EventPage, EventRow, Flow, FlowEnd, ProbeRow, Probes, Top, TopDevice, TopDrop, TopUnit,
+};
+pub use self::{
+    coverage::{CoveragePart, Gap, HookCoverage, WallSpan},
+    question::{CoverageQuery, EventQuery},
 };
 use crate::{
     calendar::CalendarReading,

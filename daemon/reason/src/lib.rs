@@ -9,6 +9,7 @@ mod budget;
 mod case;
 mod conclude;
 mod consider;
+pub mod coverage;
 mod decide;
 mod detect;
 mod execute;

@@ -3,7 +3,8 @@
 //! Records become canonical bytes ([`canonical`]), are linked by their hashes and sealed by signed
 //! heads ([`chain`], [`keys`]), lie durably on disk (`ledger`, `store`), can be checked by anybody
 //! with the host's public key ([`verify`], [`export`]), and are copied to the collector
-//! (`replicate`) that operators ask about the fleet (`fleet`).
+//! (`replicate`) that operators ask about the fleet (`fleet`). Beside them lie the newest events
+//! (`events`), which prove nothing and are kept while there is room.
 //!
 //! Without features this crate is pure: RocksDB is behind `rocksdb`, the network behind `grpc`
 //! (which reads what it sends from the store, and so needs both).
@@ -14,6 +15,8 @@ pub mod canonical;
 pub mod chain;
 #[cfg(feature = "grpc")]
 pub mod channel;
+#[cfg(feature = "rocksdb")]
+pub mod events;
 pub mod export;
 #[cfg(feature = "grpc")]
 pub mod fleet;

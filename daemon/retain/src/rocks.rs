@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
-    InfoLogger, LogLevel, Options, WriteOptions,
+    ErrorKind, InfoLogger, LogLevel, Options, WriteOptions,
 };
 
 const MIB: usize = 1 << 20;
@@ -28,6 +28,13 @@ impl Budget {
         write_buffer_bytes: 4 * MIB,
         block_cache_bytes: 2 * MIB,
         open_files_max: 64,
+    };
+
+    /// For the host's events: appended to in order, and seldom read.
+    pub const EVENTS: Self = Self {
+        write_buffer_bytes: 2 * MIB,
+        block_cache_bytes: MIB / 2,
+        open_files_max: 32,
     };
 
     /// For the collector, which has a host of its own.
@@ -60,6 +67,39 @@ pub fn open_read_only(dir: &Path, families: &[&str], budget: Budget) -> Result<D
     // Up to the first damage in the log: what is missing after it is the verifier's to name.
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     DB::open_cf_descriptors_read_only(&options, dir, descriptors(families, &options), false)
+}
+
+/// Opens a database for writing whose damaged parts are passed over, and makes it if there is
+/// none: for what is kept as long as it lasts, not for what must be proven.
+///
+/// # Errors
+/// RocksDB's, when it cannot be opened even so.
+pub fn open_lenient(dir: &Path, budget: Budget) -> Result<DB, rocksdb::Error> {
+    let open = || DB::open(&lenient(budget), dir);
+    open().or_else(|error| match error.kind() {
+        ErrorKind::Corruption => {
+            repair(dir, budget)?;
+            open()
+        }
+        _ => Err(error),
+    })
+}
+
+/// Makes a database whole again from what can be read of it. Nobody may have it open.
+///
+/// # Errors
+/// RocksDB's.
+pub fn repair(dir: &Path, budget: Budget) -> Result<(), rocksdb::Error> {
+    tracing::warn!(dir = %dir.display(), "Repairs a damaged database.");
+    DB::repair(&lenient(budget), dir)
+}
+
+fn lenient(budget: Budget) -> Options {
+    let mut options = options(budget);
+    options.create_if_missing(true);
+    options.set_paranoid_checks(false);
+    options.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord);
+    options
 }
 
 /// What is damaged in the log of a database that [`open_read_only`] opens, if anything is: that

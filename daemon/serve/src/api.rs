@@ -18,7 +18,7 @@ use hostmedic_model::{
     incident::{Incident, IncidentId},
     playbook::Playbook,
     record::Record,
-    view::{CommandAnswer, IncidentDetail, Status, Why},
+    view::{CommandAnswer, EventPage, HookCoverage, IncidentDetail, Probes, Status, Top, Why},
 };
 use http_body_util::LengthLimitError;
 
@@ -26,7 +26,7 @@ use crate::{
     auth::{self, Access, Identity, Peer, Role},
     failure::ApiFailure,
     port::Daemon,
-    query::{self, AUDIT_LIMIT_MAX, AuditQuery, IncidentsQuery},
+    query::{self, AUDIT_LIMIT_MAX, AuditQuery, EventsQuery, HookQuery, IncidentsQuery},
     watch,
 };
 
@@ -60,6 +60,10 @@ pub fn routes<D: Daemon>() -> Vec<Route<D>> {
         read("/v1/incidents/{id}/why", get(why::<D>)),
         read("/v1/audit", get(records::<D>)),
         read("/v1/playbooks", get(playbooks::<D>)),
+        read("/v1/probes", get(probes::<D>)),
+        read("/v1/top", get(top::<D>)),
+        read("/v1/events", get(events::<D>)),
+        read("/v1/coverage", get(coverage::<D>)),
         read("/v1/watch", get(watched::<D>)),
         Route {
             method: Method::POST,
@@ -207,6 +211,40 @@ async fn playbooks<D: Daemon>(
     State(daemon): State<Arc<D>>,
 ) -> Result<Json<Vec<Playbook>>, ApiFailure> {
     Ok(Json(daemon.playbooks().await?))
+}
+
+async fn probes<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Probes>, ApiFailure> {
+    Ok(Json(daemon.probes().await?))
+}
+
+async fn top<D: Daemon>(State(daemon): State<Arc<D>>) -> Result<Json<Top>, ApiFailure> {
+    Ok(Json(daemon.top().await?))
+}
+
+async fn events<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    uri: Uri,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<Json<EventPage>, ApiFailure> {
+    let Query(query) = query.map_err(|rejection| query::bad_query(&uri, &rejection))?;
+    Ok(Json(daemon.events(query.check()?).await?))
+}
+
+async fn coverage<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    uri: Uri,
+    query: Result<Query<HookQuery>, QueryRejection>,
+) -> Result<Json<HookCoverage>, ApiFailure> {
+    let Query(query) = query.map_err(|rejection| query::bad_query(&uri, &rejection))?;
+    let query = query.check()?;
+    let hook = query.hook.clone();
+    let found = daemon.coverage(query).await?;
+    found.map(Json).ok_or_else(|| {
+        ApiFailure::not_found(
+            format!("the audit chain knows no hook {hook}"),
+            "`medic probes` lists the hooks",
+        )
+    })
 }
 
 async fn watched<D: Daemon>(State(daemon): State<Arc<D>>) -> impl IntoResponse {

@@ -8,7 +8,9 @@ use hostmedic_model::{
     incident::{Incident, IncidentId},
     playbook::Playbook,
     record::Record,
-    view::{IncidentDetail, Status},
+    view::{
+        CoverageQuery, EventPage, EventQuery, HookCoverage, IncidentDetail, Probes, Status, Top,
+    },
 };
 use tokio::sync::broadcast;
 
@@ -55,6 +57,24 @@ pub trait Daemon: Send + Sync + 'static {
 
     /// Playbooks in force.
     fn playbooks(&self) -> impl Future<Output = Result<Vec<Playbook>, DaemonError>> + Send;
+
+    /// Every hook with its account.
+    fn probes(&self) -> impl Future<Output = Result<Probes, DaemonError>> + Send;
+
+    /// What happens now.
+    fn top(&self) -> impl Future<Output = Result<Top, DaemonError>> + Send;
+
+    /// Events that are kept.
+    fn events(
+        &self,
+        query: EventQuery,
+    ) -> impl Future<Output = Result<EventPage, DaemonError>> + Send;
+
+    /// What the audit chain proves about one hook; `None` when it knows no such hook.
+    fn coverage(
+        &self,
+        query: CoverageQuery,
+    ) -> impl Future<Output = Result<Option<HookCoverage>, DaemonError>> + Send;
 }
 
 /// Why the daemon could not answer a question.

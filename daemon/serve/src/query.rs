@@ -1,7 +1,12 @@
 //! What a request carries, read strictly: an unknown key is a mistake, never ignored.
 
 use axum::{extract::rejection::QueryRejection, http::Uri};
-use hostmedic_model::command::Command;
+use hostmedic_model::{
+    command::Command,
+    signal::SignalKind,
+    subject::{Subject, UnitName},
+    view::{CoverageQuery, EventQuery},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -41,6 +46,98 @@ fn limit() -> u32 {
 
 /// At most this many records in one answer.
 pub(crate) const AUDIT_LIMIT_MAX: u32 = 1000;
+
+/// `GET /v1/events`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventsQuery {
+    /// Unix milliseconds.
+    since: Option<i64>,
+    /// Unix milliseconds.
+    until: Option<i64>,
+    /// Only those with a higher number, oldest first; without it, the newest.
+    after: Option<u64>,
+    /// A unit's name.
+    unit: Option<UnitName>,
+    /// Kinds, with commas between them.
+    kind: Option<String>,
+    /// At most this many.
+    #[serde(default = "limit")]
+    limit: u32,
+}
+
+/// At most this many events in one answer.
+const EVENTS_LIMIT_MAX: u32 = 1000;
+
+impl EventsQuery {
+    /// The question to the daemon.
+    pub(crate) fn check(self) -> Result<EventQuery, ApiFailure> {
+        if self.limit == 0 || self.limit > EVENTS_LIMIT_MAX {
+            return Err(ApiFailure::bad_request(
+                format!("limit {} is not within 1..={EVENTS_LIMIT_MAX}", self.limit),
+                "ask again with `after` set to the answer's `next_after`",
+            ));
+        }
+        check_span(self.since, self.until)?;
+        let kinds = self.kind.as_deref().map(read_kinds).transpose()?;
+        Ok(EventQuery {
+            since_ms: self.since,
+            until_ms: self.until,
+            after: self.after,
+            subject: self.unit.map(Subject::Unit),
+            kinds: kinds.unwrap_or_default(),
+            limit: self.limit,
+        })
+    }
+}
+
+/// `oom_kill,fatal_signal`.
+fn read_kinds(words: &str) -> Result<Vec<SignalKind>, ApiFailure> {
+    let read = |word: &str| {
+        serde_json::from_value(Value::from(word)).map_err(|_| {
+            ApiFailure::bad_request(
+                format!("there is no kind `{word}`"),
+                "see schema SignalKind in GET /v1/openapi.json",
+            )
+        })
+    };
+    words.split(',').map(read).collect()
+}
+
+/// A span that ends before it begins is a mistake, not an empty answer.
+fn check_span(since: Option<i64>, until: Option<i64>) -> Result<(), ApiFailure> {
+    match (since, until) {
+        (Some(since), Some(until)) if since >= until => Err(ApiFailure::bad_request(
+            format!("since {since} is not before until {until}"),
+            "both are Unix time in milliseconds",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// `GET /v1/coverage`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HookQuery {
+    /// Name of the probe.
+    hook: String,
+    /// Unix milliseconds.
+    since: i64,
+    /// Unix milliseconds; the end of the newest row of the ledger without it.
+    until: Option<i64>,
+}
+
+impl HookQuery {
+    /// The question to the daemon.
+    pub(crate) fn check(self) -> Result<CoverageQuery, ApiFailure> {
+        check_span(Some(self.since), self.until)?;
+        Ok(CoverageQuery {
+            hook: self.hook,
+            since_ms: self.since,
+            until_ms: self.until,
+        })
+    }
+}
 
 /// Names the query and the key that could not be read.
 pub(crate) fn bad_query(uri: &Uri, rejection: &QueryRejection) -> ApiFailure {

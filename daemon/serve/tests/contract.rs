@@ -186,6 +186,19 @@ async fn real_answers_fit_their_schemas() {
         ("/v1/audit", "/v1/audit"),
         ("/v1/audit?from=5&limit=3", "/v1/audit"),
         ("/v1/playbooks", "/v1/playbooks"),
+        ("/v1/probes", "/v1/probes"),
+        ("/v1/top", "/v1/top"),
+        ("/v1/events", "/v1/events"),
+        ("/v1/events?after=0&limit=2", "/v1/events"),
+        (
+            "/v1/events?unit=web.service&kind=oom_kill,process_exit",
+            "/v1/events",
+        ),
+        ("/v1/coverage?hook=oom_victim&since=0", "/v1/coverage"),
+        (
+            "/v1/coverage?hook=process_exec&since=0&until=9",
+            "/v1/coverage",
+        ),
         ("/v1/openapi.json", "/v1/openapi.json"),
     ] {
         let (status, body) = scene.get(path).await;
@@ -230,6 +243,14 @@ async fn real_refusals_fit_their_schema() {
             "",
         ),
         (Method::GET, "/v1/audit?limit=0", "/v1/audit", ""),
+        (Method::GET, "/v1/events?limit=0", "/v1/events", ""),
+        (
+            Method::GET,
+            "/v1/coverage?hook=x&since=0",
+            "/v1/coverage",
+            "",
+        ),
+        (Method::GET, "/v1/coverage", "/v1/coverage", ""),
         (Method::POST, "/v1/commands", "/v1/commands", "{"),
         (
             Method::POST,

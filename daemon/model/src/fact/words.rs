@@ -246,3 +246,7 @@ fn counter_word(counter: NetCounterKind) -> &'static str {
         NetCounterKind::UdpReceiveBuffer => "UDP sockets' buffers full",
     }
 }
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;

@@ -7,7 +7,11 @@ use hostmedic_model::{
     incident::{Incident, IncidentId},
     playbook::Playbook,
     record::{Body, CommandRecord, Record},
-    view::{IncidentDetail, Status},
+    signal::Signal,
+    view::{
+        CoverageQuery, EventPage, EventQuery, EventRow, HookCoverage, IncidentDetail, Probes,
+        Status, Top,
+    },
 };
 use tokio::sync::broadcast;
 
@@ -40,6 +44,7 @@ struct Night {
     fault: Option<Fault>,
     status: Status,
     records: Vec<Record>,
+    events: Vec<EventRow>,
 }
 
 impl Default for FakeDaemon {
@@ -49,6 +54,7 @@ impl Default for FakeDaemon {
                 fault: None,
                 status: story::status(),
                 records: story::records(),
+                events: story::events(),
             }),
             watchers: broadcast::channel(WATCH_LEN).0,
         }
@@ -74,6 +80,13 @@ impl FakeDaemon {
         night.records.push(record.clone());
         // Nobody watching is no failure.
         let _ = self.watchers.send(Arc::new(record));
+    }
+
+    /// Stores an event.
+    pub fn happen(&self, signal: Signal) {
+        let mut night = self.night();
+        let seq = night.events.last().map_or(1, |last| last.seq + 1);
+        night.events.push(EventRow { seq, signal });
     }
 
     /// How many watch now.
@@ -173,9 +186,55 @@ impl Daemon for FakeDaemon {
         self.ready().await?;
         Ok(story::playbooks())
     }
+
+    async fn probes(&self) -> Result<Probes, DaemonError> {
+        self.ready().await?;
+        Ok(story::probes())
+    }
+
+    async fn top(&self) -> Result<Top, DaemonError> {
+        self.ready().await?;
+        Ok(story::top())
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<EventPage, DaemonError> {
+        self.ready().await?;
+        Ok(self.night().page(&query))
+    }
+
+    async fn coverage(&self, query: CoverageQuery) -> Result<Option<HookCoverage>, DaemonError> {
+        self.ready().await?;
+        Ok(story::coverage(&query))
+    }
 }
 
 impl Night {
+    fn page(&self, query: &EventQuery) -> EventPage {
+        let wanted = |row: &&EventRow| {
+            let (signal, at_ms) = (&row.signal, row.signal.at.wall_ms);
+            query.since_ms.is_none_or(|since_ms| at_ms >= since_ms)
+                && query.until_ms.is_none_or(|until_ms| at_ms < until_ms)
+                && query.after.is_none_or(|after| row.seq > after)
+                && (query.subject.as_ref()).is_none_or(|subject| *subject == signal.subject)
+                && (query.kinds.is_empty() || query.kinds.contains(&signal.fact.kind()))
+        };
+        let mut events: Vec<EventRow> = self.events.iter().filter(wanted).cloned().collect();
+        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        let mut next_after = None;
+        if query.after.is_none() {
+            events.drain(..events.len().saturating_sub(limit));
+        } else if events.len() > limit {
+            events.truncate(limit);
+            next_after = events.last().map(|last| last.seq);
+        }
+        EventPage {
+            events,
+            next_after,
+            kept_since: self.events.first().map(|first| first.signal.at),
+            queues: self.status.queues.clone(),
+        }
+    }
+
     fn carry_out(&mut self, by: &Operator, command: &Command) -> Result<String, CommandRefused> {
         match command {
             Command::Approve { incident, binding } => {

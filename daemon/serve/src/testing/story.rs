@@ -1,9 +1,11 @@
 //! The night: a web server killed for memory and brought back, a database left alone because its
 //! backup runs, and a filling disk that waits for a person.
 
+mod capture;
 mod page;
 mod records;
 
+pub use capture::{coverage, events, probes, top};
 use page::queues;
 pub use page::{playbooks, status};
 pub(crate) use records::record;

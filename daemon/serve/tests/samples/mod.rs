@@ -3,6 +3,8 @@
 //! The matches have no wildcard: a new variant does not compile before it has its line here, and
 //! then the schema tests ask for it in `openapi.json`.
 
+mod facts;
+
 use hostmedic_model::{
     anomaly::Severity,
     calendar::{CalendarReading, Purpose},
@@ -10,16 +12,20 @@ use hostmedic_model::{
     decision::{Stance, Verdict},
     incident::{Evidence, IncidentId, IncidentStatus},
     intent::IntentId,
-    loss::Coverage,
+    loss::{Blind, Coverage, HookMode, HookModeChange},
     outcome::{StepEnd, StepResult, Verification},
     playbook::{Check, Condition, Phase, Playbook, Remedy, Target, Verb},
     record::{Body, CommandRecord},
     sample::Measure,
-    signal::{Fact, ProcessExec, ProcessExit, Signal, SignalKind},
+    signal::{
+        BlockOperation, DropPlace, Fact, FilesystemTrouble, HardwareSource, MemoryEvent,
+        NetCounterKind, OomScope, OomVerdict, PortClass, PressureOf, Sender, Signal, SignalKind,
+        TcpTroubleKind,
+    },
     subject::{Subject, UnitName},
     time::Span,
     unit::{ActiveState, UnitState},
-    view::{CommandAnswer, Missed},
+    view::{CommandAnswer, CoverageQuery, FlowEnd, Gap, HookCoverage, Missed},
 };
 use hostmedic_serve::testing;
 use serde::Serialize;
@@ -51,8 +57,11 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("Body", covered(bodies(), body)),
         ("Command", covered(commands(), command)),
         ("Evidence", covered(evidence(), evidence_kind)),
-        ("Fact", covered(facts(), fact)),
+        ("Fact", covered(every_fact(), fact)),
         ("Subject", covered(subjects(), subject)),
+        ("OomScope", covered(facts::scopes(), scope)),
+        ("Sender", covered(facts::senders(), sender)),
+        ("PortClass", covered(facts::ports(), port)),
         ("StepResult", covered(step_results(), step_result)),
         ("CalendarReading", covered(readings(), reading)),
         ("Condition", covered(triggers, condition)),
@@ -68,7 +77,21 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
                 answer: "paused".to_owned(),
             }]),
         ),
+        ("Probes", json([testing::probes()])),
+        ("Top", json([testing::top()])),
+        ("EventRow", json(testing::events())),
+        ("FlowEnd", covered(flow_ends(), flow_end)),
+        ("HookCoverage", json(coverages())),
+        ("Gap", covered(gaps(), gap)),
         ("Missed", json([Missed { missed: 3 }])),
+        (
+            "Blind",
+            json([Blind {
+                from: testing::T0,
+                to: testing::at(60_000),
+                rebooted: true,
+            }]),
+        ),
     ]
 }
 
@@ -101,18 +124,62 @@ macro_rules! kinds {
 }
 
 kinds!(body(Body): Started, Stopped, Coverage, IncidentOpened, IncidentExtended, IncidentClosed,
-    Decision, Proposed, Command, Inhibited, Intent, Captured, StepEnded, Indeterminate, Outcome,
+    HookMode, Decision, Proposed, Command, Inhibited, Intent, Captured, StepEnded, Indeterminate, Outcome,
     ReplicationRefused);
 kinds!(command(Command): Approve, Reject, Inhibit, LiftInhibit, Pause, Resume);
 kinds!(evidence_kind(Evidence): Signal, Anomaly, Sample);
-kinds!(fact(Fact): OomKill, ProcessExec, ProcessExit, UnitState, UnitRemoved);
-kinds!(subject(Subject): Host, Unit, Mount, Cgroup);
+kinds!(fact(Fact): OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask, RcuStall,
+    HardwareError, BlockError, ScsiError, WritebackError, FilesystemError, MountReadOnly,
+    PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure, MemoryEvents, CgroupMade,
+    CgroupRemoved, CgroupAttached, UnitState, UnitRemoved);
+kinds!(subject(Subject): Host, Unit, Mount, Device, Interface, Cgroup);
+kinds!(scope(OomScope): Unknown, Global, Cgroup);
+kinds!(sender(Sender): Kernel, Process);
+kinds!(port(PortClass): Unknown, WellKnown, Registered, Ephemeral);
 kinds!(step_result(StepResult): Job, Refused, Unknown);
 kinds!(reading(CalendarReading): Readable, Unreadable);
 kinds!(condition(Condition): Signal, UnitState, Starts, Above);
 kinds!(check(Check): UnitActive, NewInvocation, NoSignal, Below, ClosureRestored);
 kinds!(target(Target): Subject, Action);
 kinds!(remedy(Remedy): Steps, Escalate);
+
+kinds!(flow_end(FlowEnd): Local, Remote);
+kinds!(gap(Gap): Absent, Reduced, Rebooted, NotRunning, BeforeChain, NoRow, Open);
+
+fn flow_ends() -> Vec<FlowEnd> {
+    let flows = testing::top().flows.into_iter();
+    flows.flat_map(|flow| [flow.from, flow.to]).collect()
+}
+
+fn coverages() -> Vec<HookCoverage> {
+    let ask = |hook: &str| {
+        testing::coverage(&CoverageQuery {
+            hook: hook.to_owned(),
+            since_ms: testing::T0.wall_ms,
+            until_ms: None,
+        })
+    };
+    ["oom_victim", "process_exec", "process_exit"]
+        .into_iter()
+        .filter_map(ask)
+        .collect()
+}
+
+fn gaps() -> Vec<Gap> {
+    vec![
+        Gap::Absent {
+            reason: "no BTF".to_owned(),
+        },
+        Gap::Reduced {
+            mode: HookMode::Count,
+        },
+        Gap::Rebooted,
+        Gap::NotRunning,
+        Gap::BeforeChain,
+        Gap::NoRow,
+        Gap::Open,
+    ]
+}
 
 fn unit() -> UnitName {
     UnitName::new("web.service").unwrap()
@@ -130,11 +197,13 @@ fn subjects() -> Vec<Subject> {
         Subject::Host,
         Subject::Unit(unit()),
         Subject::Mount("/var".to_owned()),
+        Subject::Device("sdb".to_owned()),
+        Subject::Interface("eth0".to_owned()),
         Subject::Cgroup("id:7411".to_owned()),
     ]
 }
 
-fn facts() -> Vec<Fact> {
+fn every_fact() -> Vec<Fact> {
     let mut facts: Vec<Fact> = evidence_of_the_night()
         .into_iter()
         .filter_map(|evidence| match evidence {
@@ -142,21 +211,7 @@ fn facts() -> Vec<Fact> {
             _ => None,
         })
         .collect();
-    facts.push(Fact::ProcessExec(ProcessExec {
-        pid: 5120,
-        // After 105 days of uptime this is beyond what a JSON number holds.
-        started_boot_ns: 9_072_000_000_000_001,
-        comm: "restic".to_owned(),
-        cgroup_id: 0,
-    }));
-    facts.push(Fact::ProcessExit(ProcessExit {
-        pid: 5120,
-        started_boot_ns: 1,
-        comm: "restic".to_owned(),
-        cgroup_id: 7411,
-        status: 3,
-        signal: 0,
-    }));
+    facts.extend(facts::facts());
     facts.push(Fact::UnitState(UnitState {
         active: ActiveState::Inactive,
         sub: "dead".to_owned(),
@@ -177,7 +232,7 @@ fn evidence_of_the_night() -> Vec<Evidence> {
 
 fn evidence() -> Vec<Evidence> {
     let mut evidence = evidence_of_the_night();
-    evidence.extend(facts().into_iter().map(|fact| {
+    evidence.extend(every_fact().into_iter().map(|fact| {
         Evidence::Signal(Signal {
             at: testing::T0,
             subject: Subject::Host,
@@ -252,6 +307,14 @@ fn bodies() -> Vec<Body> {
     bodies.push(Body::Stopped {
         reason: reason.clone(),
     });
+    bodies.push(Body::HookMode(HookModeChange {
+        hook: "process_exec".to_owned(),
+        from: HookMode::Stream,
+        to: HookMode::Sample,
+        cpu_ratio: 0.004,
+        budget_ratio: 0.002,
+        reason: "above its budget three times in a row".to_owned(),
+    }));
     bodies.extend(testing::status().inhibits.into_iter().map(Body::Inhibited));
     bodies.push(Body::ReplicationRefused {
         reason: reason.clone(),
@@ -306,14 +369,28 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(ActiveState: Active, Reloading, Refreshing, Inactive, Failed, Activating,
             Deactivating, Maintenance, Unknown),
         words!(Coverage: Captured, Degraded, Absent),
+        words!(BlockOperation: Read, Write, Flush, Discard, SecureErase, WriteZeroes, Zone, Other),
+        words!(DropPlace: Kernel, Receive, Transmit, Backlog),
+        words!(FilesystemTrouble: Error, Shutdown),
+        words!(HardwareSource: MemoryController, MemoryPage, Pcie, MachineCheck),
+        words!(HookMode: Stream, Sample, Count, Off),
         words!(IncidentStatus: Open, Held, AwaitingApproval, Acting, Verifying, Escalated,
             Resolved, Closed),
         words!(Measure: CpuBusyRatio, MemoryUsedRatio, LoadPerCpu, DiskUsedRatio,
             JournalShareRatio, UnitMemoryBytes, ExecPerS),
+        words!(MemoryEvent: Low, High, Max, Oom, OomKill, OomGroupKill),
+        words!(NetCounterKind: ListenOverflow, ListenDrop, ConntrackDrop, ConntrackEarlyDrop,
+            UdpReceiveBuffer),
+        words!(OomVerdict: Unconfirmed, Killed, AlreadyExiting, GroupMember),
+        words!(PressureOf: Memory, Io, Cpu),
+        words!(TcpTroubleKind: Retransmit, ResetSent, ResetReceived),
         words!(Phase: Observe, Assist, Autonomous),
         words!(Purpose: Backup, PackageTransaction, Other),
         words!(Severity: Info, Warning, Critical),
-        words!(SignalKind: OomKill, ProcessExec, ProcessExit, UnitState, UnitRemoved),
+        words!(SignalKind: OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask,
+            RcuStall, HardwareError, BlockError, ScsiError, WritebackError, FilesystemError,
+            MountReadOnly, PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure,
+            MemoryEvents, CgroupMade, CgroupRemoved, CgroupAttached, UnitState, UnitRemoved),
         words!(Stance: Pass, Wait, Ask, Shadow, Refuse),
         words!(Verb: Restart, TryRestart, Start, ReloadOrTryRestart, ResetFailed),
         words!(Verdict: Act, Propose, Shadow, Hold, Escalate),
