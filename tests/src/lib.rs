@@ -8,3 +8,5 @@ mod cgroup;
 pub mod kernel;
 pub mod nspawn;
 pub mod rootfs;
+#[cfg(feature = "vm")]
+pub mod vm;
