@@ -11,12 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::kernel::is_emulated;
+
 /// Longest wait for something that happens by itself. An emulated processor is slow.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Whether this is the machine that `cargo xtask vm` boots; otherwise says that `test` is skipped.
 pub fn is_inside(test: &str) -> bool {
-    let inside = std::env::var_os("HOSTMEDIC_VM").is_some();
+    let inside = is_emulated();
     if !inside {
         println!("skipped: {test}, because this is no machine of `cargo xtask vm`");
     }

@@ -43,11 +43,14 @@ pub(crate) struct Options {
     /// A series of kernels (5.10, 6.1, 6.12), or `all`; may be given several times.
     #[arg(long = "kernel", value_name = "SERIES", default_value = "6.12", value_parser = one_or_all)]
     kernels: Vec<Which>,
+    /// Run only this test target; may be given several times.
+    #[arg(long = "test", value_name = "NAME")]
+    tests: Vec<String>,
     /// Longest time for one kernel, in minutes.
     #[arg(long, value_name = "MINUTES", default_value_t = LIMIT_MIN)]
     limit: u64,
-    /// Write the results into docs/kernels.md; needs all kernels.
-    #[arg(long)]
+    /// Write the results into docs/kernels.md; needs all kernels and all tests.
+    #[arg(long, conflicts_with = "tests")]
     write_docs: bool,
 }
 
@@ -84,7 +87,7 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<bool> {
     setup::run(places)?;
     build::probes(places)?;
     let limit = Duration::from_secs(options.limit * 60);
-    let reports = boot_each(places, &series, limit)?;
+    let reports = boot_each(places, &series, &options.tests, limit)?;
     let mut all = Tally::default();
     println!();
     for report in &reports {
@@ -110,7 +113,12 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<bool> {
 /// # Errors
 /// As [`run`].
 pub(crate) fn one(places: &Places) -> Result<Tally> {
-    let reports = boot_each(places, &[FOR_TEST], Duration::from_secs(LIMIT_MIN * 60))?;
+    let reports = boot_each(
+        places,
+        &[FOR_TEST],
+        &[],
+        Duration::from_secs(LIMIT_MIN * 60),
+    )?;
     let mut tally = Tally::default();
     for report in reports {
         tally.merge(report.tally());
@@ -119,14 +127,19 @@ pub(crate) fn one(places: &Places) -> Result<Tally> {
 }
 
 /// Boots one after another: each needs both processors of a small machine.
-fn boot_each(places: &Places, series: &[Series], limit: Duration) -> Result<Vec<Report>> {
+fn boot_each(
+    places: &Places,
+    series: &[Series],
+    tests: &[String],
+    limit: Duration,
+) -> Result<Vec<Report>> {
     ensure!(
         cfg!(target_arch = "x86_64"),
         "the machines run programs that are built here, so this must be an x86-64 machine"
     );
     ensure!(setup::is_root(), "virtual machines need root (debootstrap)");
     setup::for_vm()?;
-    let programs = Programs::build(places)?;
+    let programs = Programs::build(places, tests)?;
     let cache = places.cache.join("vm");
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let _alone = lock(&cache.join("lock"))?;

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{build, command, places::Places, targets::Targets};
 
@@ -23,9 +23,16 @@ struct Program {
 pub(super) struct Programs(Vec<Program>);
 
 impl Programs {
-    /// Builds them.
-    pub(super) fn build(places: &Places) -> Result<Self> {
-        let targets = Targets::find(places)?.machine;
+    /// Builds the test targets that `only` names, all if it names none, and the helpers.
+    pub(super) fn build(places: &Places, only: &[String]) -> Result<Self> {
+        let mut targets = Targets::find(places)?.machine;
+        if let Some(unknown) = only.iter().find(|name| !targets.contains(name)) {
+            bail!(
+                "there is no test {unknown}; there are {}",
+                targets.join(", ")
+            );
+        }
+        targets.retain(|target| only.is_empty() || only.contains(target));
         let mut build = build::workspace(places, "test")?;
         build.args(["--no-run", "--message-format=json-render-diagnostics"]);
         for target in &targets {
