@@ -52,6 +52,19 @@ fn the_truth_passes() {
     check(|_, _| {}, &[]);
 }
 
+/// Older kernels write a new name over the old one up to its end.
+#[test]
+fn what_follows_a_names_end_does_not_matter() {
+    let old = |record: &mut Attestation, _: &mut Own| {
+        record.leader_comm = *b"medicd\0systemd\0\0";
+    };
+    check(old, &[]);
+    let other = |record: &mut Attestation, _: &mut Own| {
+        record.leader_comm = *b"medic\0\0systemd\0\0";
+    };
+    check(other, &[Group::Task]);
+}
+
 #[test]
 fn the_truth_passes_where_proc_cannot_confirm_it() {
     let blind = |_: &mut Attestation, own: &mut Own| {
