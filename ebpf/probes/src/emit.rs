@@ -137,3 +137,9 @@ pub fn first_end(pid: u32, started_boot_ns: u64) -> bool {
         .insert([u64::from(pid), started_boot_ns], 1, NOEXIST)
         .is_ok()
 }
+
+/// Whether the group was reported as ended.
+#[inline(always)]
+pub fn has_ended(pid: u32, started_boot_ns: u64) -> bool {
+    ENDED.get_ptr(&[u64::from(pid), started_boot_ns]).is_some()
+}
