@@ -5,9 +5,9 @@ exec </dev/null >/dev/ttyS1 2>&1
 stty -F /dev/ttyS1 raw -echo
 
 cd /opt/hostmedic || exit 1
-mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
-mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
-mount -t bpf bpf /sys/fs/bpf 2>/dev/null
+for place in debugfs:/sys/kernel/debug tracefs:/sys/kernel/tracing bpf:/sys/fs/bpf; do
+    mountpoint -q "${place#*:}" || mount -t "${place%%:*}" none "${place#*:}"
+done
 
 for program in deps/*; do
     name=${program##*/}
