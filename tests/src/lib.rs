@@ -10,3 +10,5 @@ pub mod host;
 pub mod kernel;
 pub mod nspawn;
 pub mod rootfs;
+#[cfg(feature = "vm")]
+pub mod vm;

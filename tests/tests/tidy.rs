@@ -90,11 +90,13 @@ fn each_probe_has_its_row_struct_and_test() {
         if !root().join(format!("ebpf/abi/src/{name}.rs")).is_file() {
             findings.push(format!("{path}: ebpf/abi/src/{name}.rs is missing"));
         }
-        let tested =
-            |test: &&String| test.starts_with("tests/tests/kernel_") && read(test).contains(name);
+        let tested = |test: &&String| {
+            let kinds = ["tests/tests/kernel_", "tests/tests/vm_"];
+            kinds.iter().any(|kind| test.starts_with(kind)) && read(test).contains(name)
+        };
         if !files.iter().any(|path| tested(&path)) {
             findings.push(format!(
-                "{path}: no tests/tests/kernel_*.rs mentions {name}"
+                "{path}: no tests/tests/kernel_*.rs or vm_*.rs mentions {name}"
             ));
         }
     }

@@ -234,7 +234,7 @@ pub(crate) fn wait(child: &mut Child, limit: Option<Duration>) -> Result<ExitSta
 }
 
 /// Ends a child and its group: first asked, then killed.
-fn stop(child: &mut Child) {
+pub(crate) fn stop(child: &mut Child) {
     if let Ok(group) = i32::try_from(child.id()) {
         let group = Pid::from_raw(group);
         let _ = killpg(group, Signal::SIGTERM);

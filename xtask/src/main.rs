@@ -10,8 +10,10 @@ mod package;
 mod places;
 mod setup;
 mod tally;
+mod targets;
 mod test;
 mod toolchain;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -37,6 +39,8 @@ enum Verb {
     Demo(demo::Options),
     /// Check and test everything; ends with one line `N passed, N failed`.
     Test(test::Options),
+    /// Run the tests of the probes on Debian's kernels, in emulated machines (as root).
+    Vm(vm::Options),
     /// Build optimised programs and pack them with their units and playbooks into a tar file.
     Package(package::Options),
 }
@@ -50,9 +54,10 @@ fn main() -> ExitCode {
             Verb::Build => setup::run(&places)
                 .and_then(|()| build::run(&places))
                 .map(|()| true),
-            // These two close with a line of their own, good or bad.
+            // These close with a line of their own, good or bad.
             Verb::Demo(options) => demo::run(&places, &options),
             Verb::Test(options) => test::run(&places, &options),
+            Verb::Vm(options) => vm::run(&places, &options),
             Verb::Package(options) => package::run(&places, &options).map(|()| true),
         });
     match result {

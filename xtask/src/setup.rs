@@ -23,6 +23,16 @@ const PACKAGES: [(&str, &str); 12] = [
     ("e2fsprogs", "tests fill a small file system"),
 ];
 
+/// What virtual machines need beside, and what each is for. They take 150 MB, so they are
+/// installed when a machine is first wanted.
+const VM_PACKAGES: [(&str, &str); 5] = [
+    ("qemu-system-x86", "emulates the machine"),
+    ("cpio", "packs the machine's files"),
+    ("kmod", "depmod, for the machine's modules"),
+    ("binutils", "strip, for the test programs"),
+    ("debian-archive-keyring", "proves that kernels are Debian's"),
+];
+
 /// Installs what is missing.
 ///
 /// # Errors
@@ -42,6 +52,14 @@ pub(crate) fn run(places: &Places) -> Result<()> {
         println!("setup: not root, so no throw-away system; demo and the system tests need it");
     }
     Ok(())
+}
+
+/// Installs what is missing for virtual machines.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn for_vm() -> Result<()> {
+    apt_install(&VM_PACKAGES.map(|(package, _)| package.to_owned()))
 }
 
 /// Whether we may install packages, load probes and boot containers.
@@ -70,7 +88,8 @@ pub(crate) fn apt_install(packages: &[String]) -> Result<()> {
         missing.join(" ")
     );
     for package in &missing {
-        let purpose = PACKAGES.iter().find(|(name, _)| name == package);
+        let known = PACKAGES.iter().chain(&VM_PACKAGES);
+        let purpose = known.into_iter().find(|(name, _)| name == package);
         println!(
             "setup: {package} is missing ({})",
             purpose.map_or("the probes", |(_, why)| why)

@@ -55,6 +55,18 @@ impl Tally {
         self.failed.is_empty()
     }
 
+    /// How many passed, failed and were skipped.
+    pub(crate) fn counts(&self) -> (u32, u32, u32) {
+        (self.passed, count(&self.failed), count(&self.skipped))
+    }
+
+    /// Adds all that another counted.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self.skipped.extend(other.skipped);
+    }
+
     /// What failed and what was skipped, one a line; empty when there is neither.
     pub(crate) fn details(&self) -> String {
         let failed = self.failed.iter().map(|name| format!("failed: {name}\n"));

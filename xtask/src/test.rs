@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::{
     build,
@@ -16,6 +16,8 @@ use crate::{
     places::Places,
     setup,
     tally::{Group, Tally},
+    targets::Targets,
+    vm,
 };
 
 /// How long one group may run before it is stopped and counted as failed.
@@ -27,14 +29,6 @@ pub(crate) struct Options {
     /// Leave out what is not a test: formatting, lints, documentation.
     #[arg(long)]
     tests_only: bool,
-}
-
-/// Test targets of all packages.
-struct Targets {
-    /// Need nothing: run as part of the first group.
-    plain: Vec<String>,
-    /// Of the test package, behind a feature: need root or a machine of their own, one by one.
-    serial: Vec<String>,
 }
 
 /// Runs everything.
@@ -116,7 +110,7 @@ fn check(tally: &mut Tally, name: &str, result: &Result<()>) -> Result<()> {
 }
 
 fn tests(places: &Places, tally: &mut Tally) -> Result<()> {
-    let targets = targets(places)?;
+    let targets = Targets::find(places)?;
     let mut unit = build::workspace(places, "test")?;
     unit.args(["--no-fail-fast", "--lib", "--bins"]);
     for target in &targets.plain {
@@ -132,6 +126,7 @@ fn tests(places: &Places, tally: &mut Tally) -> Result<()> {
         for target in &targets.serial {
             tally.skip(&format!("{target}: needs root"));
         }
+        tally.skip("virtual machine: needs root");
         return Ok(());
     }
     if targets
@@ -148,6 +143,15 @@ fn tests(places: &Places, tally: &mut Tally) -> Result<()> {
         serial.args(["--test-threads=1", "--show-output"]);
         group(tally, target, &mut serial)?;
     }
+    println!("\ntest: group virtual machine");
+    match vm::one(places) {
+        Ok(counted) => tally.merge(counted),
+        Err(error) => {
+            command::check_interrupt()?;
+            eprintln!("virtual machine: {error:#}");
+            tally.check("virtual machine: did not run", false);
+        }
+    }
     Ok(())
 }
 
@@ -162,38 +166,4 @@ fn group(tally: &mut Tally, name: &str, command: &mut Command) -> Result<()> {
     }
     tally.add(&group, status.is_ok_and(|status| status.success()));
     Ok(())
-}
-
-/// Test targets, sorted by what they need. A feature that a target of another package asks for
-/// is on, because the whole workspace is selected.
-fn targets(places: &Places) -> Result<Targets> {
-    let mut metadata = cargo();
-    metadata.current_dir(&places.root);
-    metadata.args(["metadata", "--format-version=1", "--no-deps", "--offline"]);
-    let json: serde_json::Value = serde_json::from_str(&command::output(&mut metadata)?)
-        .context("cargo metadata printed no JSON")?;
-    let mut targets = Targets {
-        plain: Vec::new(),
-        serial: Vec::new(),
-    };
-    for package in json["packages"].as_array().into_iter().flatten() {
-        let system = package["name"] == "hostmedic-tests";
-        for target in package["targets"].as_array().into_iter().flatten() {
-            let is_test = target["kind"]
-                .as_array()
-                .is_some_and(|kinds| kinds.contains(&"test".into()));
-            let Some(name) = target["name"].as_str().filter(|_| is_test) else {
-                continue;
-            };
-            let needs = target["required-features"].as_array().map_or(0, Vec::len);
-            let list = if system && needs > 0 {
-                &mut targets.serial
-            } else {
-                &mut targets.plain
-            };
-            list.push(name.to_owned());
-        }
-    }
-    targets.serial.sort();
-    Ok(targets)
 }

@@ -4,9 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Key of the maps `PROCESSES`, `NETWORK` and `DISKS`. What `a`, `b`, `c` and `d` mean depends on
 /// the hook, as its probe's file says.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Key {
     /// cgroup v2 id; 0 when unknown.
@@ -51,9 +49,7 @@ pub struct Tally {
 }
 
 /// Key of the map `FLOWS`.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct FlowKey {
     /// cgroup v2 id of our end.

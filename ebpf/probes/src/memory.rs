@@ -72,6 +72,12 @@ pub fn first_end(pid: u32, started_boot_ns: u64) -> bool {
         .is_ok()
 }
 
+/// Whether the group was reported as ended.
+#[inline(always)]
+pub fn has_ended(pid: u32, started_boot_ns: u64) -> bool {
+    ENDED.get_ptr([u64::from(pid), started_boot_ns]).is_some()
+}
+
 /// Remembers that the kernel sent `SIGKILL` to a process.
 #[inline(always)]
 pub fn remember_kill(pid: u32, at_boot_ns: u64) {

@@ -9,7 +9,7 @@ use hostmedic_abi::{Counter, Header, Hook, KIND_PROCESS_EXIT, Key, ProcessExit};
 use crate::{
     emit::Run,
     kernel::{Signal, Task, group_dead, now_boot_ns},
-    memory::first_end,
+    memory::{first_end, has_ended},
     tally::{Book, count, is_within_share},
 };
 
@@ -66,12 +66,18 @@ fn last_thread(ctx: &BtfTracePointContext) -> Option<(Task, Signal)> {
 }
 
 /// Nobody lives on. Threads that end together may all find that, after the last has counted
-/// itself out and before the others came here; the first to say so speaks for the group.
+/// itself out and before the others came here; the first to say so speaks for the group. One
+/// that finds itself alone may have been preceded by another that has been released since, so it
+/// asks, too; but it leaves no trace, as nobody comes after it.
 #[inline(always)]
 fn is_last_by_count(task: Task, signal: Signal) -> Option<bool> {
     if signal.live() != 0 {
         return Some(false);
     }
-    let is_alone = signal.threads() <= 1;
-    Some(is_alone || first_end(task.tgid(), task.leader()?.started_boot_ns()))
+    let (pid, started_boot_ns) = (task.tgid(), task.leader()?.started_boot_ns());
+    Some(if signal.threads() <= 1 {
+        !has_ended(pid, started_boot_ns)
+    } else {
+        first_end(pid, started_boot_ns)
+    })
 }

@@ -116,7 +116,8 @@ impl<'a> Loader<'a> {
     /// Takes the maps of [`PINNED`] from `directory`, or pins them there.
     pub(crate) fn pin_in(&mut self, directory: &Path) {
         for map in PINNED {
-            self.loader.map_pin_path(map, PathBuf::from(directory).join(map));
+            self.loader
+                .map_pin_path(map, PathBuf::from(directory).join(map));
         }
     }
 
@@ -209,9 +210,7 @@ pub(crate) fn load_raw(ebpf: &mut Ebpf, info: &Info) -> Result<(), String> {
 /// Detaches one program; it stays loaded, and its counters readable.
 pub(crate) fn detach(ebpf: &mut Ebpf, info: &Info, link: Link) {
     let detached = match link {
-        Link::Typed(link) => {
-            typed(ebpf, info.name).map(|probe| probe.detach(link))
-        }
+        Link::Typed(link) => typed(ebpf, info.name).map(|probe| probe.detach(link)),
         Link::Raw(link) => raw(ebpf, info.name).map(|probe| probe.detach(link)),
         Link::Function(link) => function(ebpf, info.name).map(|probe| probe.detach(link)),
     };

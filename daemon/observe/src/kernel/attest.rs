@@ -20,8 +20,8 @@ use zerocopy::FromBytes;
 use super::{
     attach::Loader,
     error::ProbeError,
-    own::{Own, OwnThread, boot_ns},
     fields::Group,
+    own::{Own, OwnThread, boot_ns},
     support::KernelSupport,
 };
 
@@ -89,7 +89,11 @@ pub(crate) fn attest(
     if verdicts.values().all(Result::is_err) {
         return Ok(verdicts);
     }
-    let (record, own) = observe_own_thread(&ebpf, nonce)?;
+    let bits = verdicts
+        .iter()
+        .filter(|(_, verdict)| verdict.is_ok())
+        .map(|(group, _)| bit(*group));
+    let (record, own) = observe_own_thread(&ebpf, nonce, bits.sum())?;
     for (group, verdict) in &mut verdicts {
         if verdict.is_ok() {
             *verdict =
@@ -108,8 +112,23 @@ fn program(group: Group) -> &'static str {
     }
 }
 
-/// Lets a thread end and returns what the probes noted. An empty record if they noted nothing.
-fn observe_own_thread(ebpf: &Ebpf, nonce: &Nonce) -> Result<(Attestation, Own), ProbeError> {
+/// The bit that a group's program sets when it has noted everything.
+fn bit(group: Group) -> u32 {
+    match group {
+        Group::Cgroup => FILLED_CGROUP,
+        Group::Exit => FILLED_EXIT,
+        Group::Score => FILLED_SCORE,
+        _ => FILLED_TASK,
+    }
+}
+
+/// Lets a thread end and returns what the programs noted; those that set `bits` are waited for.
+/// An empty record if they noted nothing.
+fn observe_own_thread(
+    ebpf: &Ebpf,
+    nonce: &Nonce,
+    bits: u32,
+) -> Result<(Attestation, Own), ProbeError> {
     let failed = |source| ProbeError::Reader {
         lane: "attesting thread of the",
         source,
@@ -121,17 +140,18 @@ fn observe_own_thread(ebpf: &Ebpf, nonce: &Nonce) -> Result<(Attestation, Own), 
         .map_err(failed)?
         .join()
         .unwrap_or_default();
-    // On kernels before 6.16 a thread is joined before its end is traced.
+    // On kernels before 6.16 a thread is joined before its end is traced; it may also lose its
+    // processor between two of the programs.
     let deadline = Instant::now() + SEEN_WITHIN;
     let mut record = noted(ebpf)?;
-    while record.filled == 0 && Instant::now() < deadline {
+    while record.filled & bits != bits && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(1));
         record = noted(ebpf)?;
     }
-    // The last of the programs may still be at work.
-    thread::sleep(Duration::from_millis(2));
     let elapsed_ns = boot_ns().saturating_sub(began_boot_ns);
-    Ok((noted(ebpf)?, Own::read(nonce.bytes, elapsed_ns, thread)))
+    // Each program sets its bit last, but only this second look comes surely after it.
+    let record = noted(ebpf)?;
+    Ok((record, Own::read(nonce.bytes, elapsed_ns, thread)))
 }
 
 fn noted(ebpf: &Ebpf) -> Result<Attestation, ProbeError> {
@@ -149,13 +169,7 @@ fn noted(ebpf: &Ebpf) -> Result<Attestation, ProbeError> {
 
 /// Compares one group. Pure.
 fn judge(group: Group, record: &Attestation, own: &Own) -> Result<(), String> {
-    let bit = match group {
-        Group::Cgroup => FILLED_CGROUP,
-        Group::Exit => FILLED_EXIT,
-        Group::Score => FILLED_SCORE,
-        _ => FILLED_TASK,
-    };
-    if record.filled & bit == 0 {
+    if record.filled & bit(group) == 0 {
         return Err("the end of our own thread was not seen".to_owned());
     }
     match group {
@@ -181,9 +195,10 @@ fn judge_task(record: &Attestation, own: &Own) -> Result<(), String> {
     if let Some(own_pid) = own.pid {
         same("task->tgid", record.tgid, own_pid)?;
     }
-    same("task->comm", record.comm, own.thread_name)?;
+    same("task->comm", name_in(record.comm), name_in(own.thread_name))?;
     if let Some(name) = own.name {
-        same("task->group_leader->comm", record.leader_comm, name)?;
+        let read = name_in(record.leader_comm);
+        same("task->group_leader->comm", read, name_in(name))?;
     }
     let earliest = record.helper_boot_ns.saturating_sub(own.elapsed_ns);
     if !(earliest..=record.helper_boot_ns).contains(&record.started_boot_ns) {
@@ -193,6 +208,14 @@ fn judge_task(record: &Attestation, own: &Own) -> Result<(), String> {
         ));
     }
     judge_leader_start(record, own)
+}
+
+/// A name without what follows its end: before 5.17 the kernel leaves parts of an earlier, longer
+/// one there.
+fn name_in(mut comm: [u8; COMM_LEN]) -> [u8; COMM_LEN] {
+    let end = comm.iter().position(|byte| *byte == 0).unwrap_or(COMM_LEN);
+    comm[end..].fill(0);
+    comm
 }
 
 /// The difference of two starts, because /proc shows both shifted by a time namespace.

@@ -299,7 +299,8 @@ impl Btf {
         let missing = || BtfError::Missing {
             what: format!("function `{name}`"),
         };
-        let is_it = |record: &Record| record.kind == KIND_FUNC && self.name(record.name) == Some(name);
+        let is_it =
+            |record: &Record| record.kind == KIND_FUNC && self.name(record.name) == Some(name);
         let function = self
             .records
             .iter()

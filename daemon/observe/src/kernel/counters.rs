@@ -28,12 +28,10 @@ pub(crate) fn read(ebpf: &Ebpf, recovered: &[u64]) -> Result<Vec<HookCounters>, 
         .map(|info| {
             let row = info.hook as u32;
             let of_cpus = rows.get(&row, 0).map_err(|e| failed(e.to_string()))?;
-            let sum = |counter: Counter| -> u64 {
-                of_cpus.iter().map(|row| row[counter as usize]).sum()
-            };
-            let [missed_before, recovered_before] = kept
-                .get(&row, 0)
-                .map_err(|e| failed(e.to_string()))?;
+            let sum =
+                |counter: Counter| -> u64 { of_cpus.iter().map(|row| row[counter as usize]).sum() };
+            let [missed_before, recovered_before] =
+                kept.get(&row, 0).map_err(|e| failed(e.to_string()))?;
             let missed = missed(ebpf, info)?.saturating_add(missed_before);
             let recovered = recovered.get(row as usize).copied().unwrap_or(0);
             Ok(HookCounters {

@@ -33,12 +33,12 @@ pub(crate) fn resolve(ebpf: &mut Ebpf, btf: &mut Btf, module: &str) -> Result<()
     // Without a file of its own it is built in, or not there, which the offsets will show.
     let pushed = push_module(btf, module);
     let result = wanted.try_for_each(|(row, _, structure, member)| {
-        let offset = btf.member_offset(structure, member).map_err(|error| {
-            match &pushed {
+        let offset = btf
+            .member_offset(structure, member)
+            .map_err(|error| match &pushed {
                 Ok(()) => error.to_string(),
                 Err(why) => format!("{error}; {why}"),
-            }
-        })?;
+            })?;
         set(ebpf, *row, offset).map_err(|error| error.to_string())
     });
     btf.pop_module();

@@ -126,7 +126,7 @@ impl Judge<'_> {
     fn fate(&self, info: &Info) -> Fate {
         use Group::{
             Cgroup, Disk, Exit, Interface, Issuer, Latency, Mce, Oom, Packet, Siginfo, Sock,
-             SockV6, Super, Task, Tree, Writeback,
+            SockV6, Super, Task, Tree, Writeback,
         };
         let (Attach::Typed(point) | Attach::Raw(point) | Attach::Function(point)) = info.attach;
         match info.hook {
@@ -166,7 +166,9 @@ impl Judge<'_> {
             }
             Hook::BlockLatency => {
                 if !self.wanted.latency {
-                    return Err("disk latency is not asked for (`disk_latency` in medicd.toml)".into());
+                    return Err(
+                        "disk latency is not asked for (`disk_latency` in medicd.toml)".into(),
+                    );
                 }
                 self.passes(point, &["request", "_", "_"])?;
                 self.trusts(&[Disk, Latency])?;
@@ -288,9 +290,8 @@ impl Judge<'_> {
             arguments.and_then(|arguments| arguments.get(at)).cloned()
         };
         let victim_task = self.passes("mark_victim", &["task_struct"]).is_ok();
-        let is_int = |found: Option<Argument>| {
-            matches!(found, Some(Argument::Integer { bytes: 4, .. }))
-        };
+        let is_int =
+            |found: Option<Argument>| matches!(found, Some(Argument::Integer { bytes: 4, .. }));
         let group_dead = matches!(
             argument("sched_process_exit", 1),
             Some(Argument::Integer { truth: true, .. })
@@ -304,7 +305,10 @@ impl Judge<'_> {
                 "KEEP_RECENT",
                 !victim_task && self.fate(Info::of(Hook::ProcessExec)).is_ok(),
             ),
-            ("HAS_SIGNALS", self.fate(Info::of(Hook::SignalFatal)).is_ok()),
+            (
+                "HAS_SIGNALS",
+                self.fate(Info::of(Hook::SignalFatal)).is_ok(),
+            ),
             ("HAS_RQ_DISK", self.trusts(&[Group::NewDisk]).is_err()),
             (
                 "HAS_ISSUER",
@@ -315,7 +319,10 @@ impl Judge<'_> {
             ("FROM_COMPLETE", self.block_error_at() != "block_rq_error"),
             ("HAS_SOCK_CGROUP", self.kernel.socket_has_cgroup),
             ("HAS_DROP_REASON", self.has_drop_reason()),
-            ("HAS_RETRANSMIT_ERR", is_int(argument("tcp_retransmit_skb", 2))),
+            (
+                "HAS_RETRANSMIT_ERR",
+                is_int(argument("tcp_retransmit_skb", 2)),
+            ),
         ]
     }
 }

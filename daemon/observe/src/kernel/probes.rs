@@ -131,7 +131,10 @@ impl Probes {
             count_threads: options.count_threads,
         };
         let mut plan = plan::plan(&kernel, &attested, wanted);
-        for info in ALL.iter().filter(|info| options.without.iter().any(|name| name == info.name)) {
+        for info in ALL
+            .iter()
+            .filter(|info| options.without.iter().any(|name| name == info.name))
+        {
             plan.report(info.hook, Err("it is switched off by the configuration"));
         }
         let needs = Needs {

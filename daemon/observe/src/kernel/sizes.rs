@@ -119,7 +119,10 @@ impl Sizes {
             disks,
             flows,
         } = self.keys;
-        let keys: u64 = [processes, network, disks, flows].map(u64::from).iter().sum();
+        let keys: u64 = [processes, network, disks, flows]
+            .map(u64::from)
+            .iter()
+            .sum();
         rings
             + of_each_cpu * u64::from(cpus)
             + (shared + SMALL_SHARED) * SHARED_BYTES

@@ -74,14 +74,19 @@ fn unread<'a>(slots: impl Iterator<Item = &'a [u8]>, read: u64) -> (Vec<Spilled>
         .filter(|slot| slot.begun == slot.ended && slot.begun > read)
         .filter_map(|slot| {
             let (header, _) = Header::read_from_prefix(&slot.event).ok()?;
-            let hook = usize::try_from(slot.hook).ok().filter(|hook| *hook < HOOKS)?;
+            let hook = usize::try_from(slot.hook)
+                .ok()
+                .filter(|hook| *hook < HOOKS)?;
             let bytes = slot.event.get(..header.size.into())?.to_vec();
             Some((slot.begun, Spilled { hook, bytes }))
         })
         .collect();
     found.sort_unstable_by_key(|(number, _)| *number);
     let newest = found.last().map_or(read, |(number, _)| *number);
-    (found.into_iter().map(|(_, spilled)| spilled).collect(), newest)
+    (
+        found.into_iter().map(|(_, spilled)| spilled).collect(),
+        newest,
+    )
 }
 
 fn take<V: aya::Pod>(
@@ -125,7 +130,11 @@ mod tests {
         let (found, newest) = unread(slots.iter().map(|slot| &slot[..]), 3);
         let times: Vec<_> = found
             .iter()
-            .map(|spilled| HungTask::read_from_bytes(&spilled.bytes).unwrap().at_boot_ns)
+            .map(|spilled| {
+                HungTask::read_from_bytes(&spilled.bytes)
+                    .unwrap()
+                    .at_boot_ns
+            })
             .collect();
         assert_eq!((times, newest), (vec![8, 9], 9));
     }

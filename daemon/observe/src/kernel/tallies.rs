@@ -246,7 +246,10 @@ where
     let mut idle = Vec::new();
     for (key, [count, amount]) in now {
         let known = last.entry(key).or_default();
-        let (more, much) = (count.wrapping_sub(known.count), amount.wrapping_sub(known.amount));
+        let (more, much) = (
+            count.wrapping_sub(known.count),
+            amount.wrapping_sub(known.amount),
+        );
         if more == 0 {
             known.still += 1;
             if is_crowded && known.still > STILL_MAX {

@@ -67,8 +67,7 @@ pub(super) fn oom_victim(event: abi::OomVictim) -> KernelEvent {
             oom_score_adj: known(abi::KNOWN_SCORE)
                 .then(|| i16::try_from(event.oom_score_adj).ok())
                 .flatten(),
-            rss_bytes: known(abi::KNOWN_RSS)
-                .then(|| event.rss_pages.saturating_mul(page_bytes())),
+            rss_bytes: known(abi::KNOWN_RSS).then(|| event.rss_pages.saturating_mul(page_bytes())),
             killer: Some(task(&event.killer)),
             scope,
             verdict,
