@@ -12,7 +12,7 @@ use std::{
 };
 
 use hostmedic_model::loss::{Coverage, HookCounters, HookReport, QueueCounters};
-use hostmedic_observe::kernel::{KernelEvent, Options, Probes};
+use hostmedic_observe::kernel::{Counted, KernelEvent, Options, Probes};
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -85,7 +85,7 @@ pub struct Cage {
     /// The second.
     pub second: Cgroup,
     v1: Option<Cgroup>,
-    _parent: Cgroup,
+    parent: Cgroup,
 }
 
 impl Cage {
@@ -111,8 +111,13 @@ impl Cage {
             first: parent.child("first"),
             second: parent.child("second"),
             v1,
-            _parent: parent,
+            parent,
         }
+    }
+
+    /// Id of the cgroup that has the limit, in its own tree.
+    pub fn limit_id(&self) -> u64 {
+        self.v1.as_ref().unwrap_or(&self.parent).id()
     }
 
     /// A child that enters the limit and `place`, one of the two, before it does `verb`.
@@ -194,6 +199,11 @@ impl Capture {
         self.probes.as_ref().unwrap()
     }
 
+    /// What was counted by key since the last call.
+    pub fn tallies(&mut self) -> Vec<Counted> {
+        self.probes.as_mut().unwrap().tallies().unwrap()
+    }
+
     /// Waits for the next kill.
     pub fn next_rare(&mut self) -> KernelEvent {
         self.rare
@@ -237,7 +247,7 @@ impl Account {
             .unwrap()
     }
 
-    /// Asserts that every event seen is delivered, lost or filtered, and every record read.
+    /// Asserts that every run of a hook has an end, and every record was read.
     pub fn assert_adds_up(&self) {
         for of in &self.counters {
             assert_eq!(of.seen, of.explained(), "{of:?}");

@@ -12,17 +12,18 @@ use std::{
     time::Duration,
 };
 
-use hostmedic_model::{loss::Coverage, signal::OomKill};
+use hostmedic_model::{
+    loss::Coverage,
+    signal::{Fact, OomKill, OomScope, OomVerdict},
+};
 use hostmedic_observe::kernel::{KernelEvent, Options};
 use hostmedic_tests::kernel::{Account, Cage, Capture, boot_ns, kernel_version};
 
 const LIMIT: u64 = 16 << 20;
 
 fn kills_of(account: &Account, of_pid: u32) -> Vec<(u64, OomKill)> {
-    let kill = |event: &KernelEvent| match event {
-        KernelEvent::OomVictim { at_boot_ns, kill } if kill.pid == of_pid => {
-            Some((*at_boot_ns, kill.clone()))
-        }
+    let kill = |event: &KernelEvent| match &event.fact {
+        Fact::OomKill(kill) if kill.pid == of_pid => Some((event.at_boot_ns, kill.clone())),
         _ => None,
     };
     account.events.iter().filter_map(kill).collect()
@@ -59,6 +60,7 @@ fn kill_arrives_once_with_its_victim() {
         "the kernel let it live: {status:?}"
     );
     let is_whole = capture.coverage("oom_victim") == Coverage::Captured;
+    let capture_scope = capture.coverage("oom_scope");
     let account = capture.stop();
     account.assert_adds_up();
 
@@ -72,14 +74,34 @@ fn kill_arrives_once_with_its_victim() {
         let own_score = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
         assert_eq!(kill.oom_score_adj, own_score.trim().parse().ok());
         assert_eq!(kill.cgroup_id, cage.first.id());
+        // It touched its limit, and who wanted more was itself.
+        let rss_bytes = kill.rss_bytes.unwrap();
+        assert!(
+            (LIMIT / 4..=LIMIT + (8 << 20)).contains(&rss_bytes),
+            "{rss_bytes}"
+        );
+        let killer = kill.killer.as_ref().unwrap();
+        assert_eq!(
+            (killer.pid, killer.comm.as_str()),
+            (kill.pid, "kernel-child")
+        );
+    }
+    assert_eq!(kill.verdict, OomVerdict::Killed);
+    match capture_scope {
+        Coverage::Captured => assert!(
+            matches!(kill.scope, OomScope::Cgroup { cgroup_id, .. } if cgroup_id == cage.limit_id()),
+            "{:?}",
+            kill.scope
+        ),
+        _ => assert_eq!(kill.scope, OomScope::Unknown),
     }
 
     // Its end is a second, independent witness, joined by id and start.
     let exits: Vec<_> = account
         .events
         .iter()
-        .filter_map(|event| match event {
-            KernelEvent::ProcessExit { exit, .. } if exit.pid == kill.pid => Some(exit),
+        .filter_map(|event| match &event.fact {
+            Fact::ProcessExit(exit) if exit.pid == kill.pid => Some(exit),
             _ => None,
         })
         .collect();
@@ -87,6 +109,7 @@ fn kill_arrives_once_with_its_victim() {
     assert_eq!((exits[0].signal, exits[0].status), (9, 0));
     assert_eq!(exits[0].started_boot_ns, kill.started_boot_ns);
     assert_eq!(exits[0].cgroup_id, cage.first.id());
+    assert!(exits[0].peak_rss_bytes >= LIMIT / 2, "{:?}", exits[0]);
 }
 
 /// Goal: the victim's cgroup is told, not that of the process that wanted memory.
@@ -144,7 +167,10 @@ fn kills_wait_for_a_full_queue() {
     let mut arrived = Vec::new();
     while arrived.len() < pids.len() {
         let event = capture.next_rare();
-        arrived.extend(pids.contains(&event.pid()).then(|| event.pid()));
+        arrived.extend(match event.fact {
+            Fact::OomKill(kill) if pids.contains(&kill.pid) => Some(kill.pid),
+            _ => None,
+        });
     }
     assert_eq!(arrived, pids);
     assert_eq!(capture.probes().queue_counters().queue_full, 0);

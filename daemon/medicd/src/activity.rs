@@ -212,7 +212,9 @@ impl Inner {
                 remote,
                 port,
                 is_outgoing,
-            } => self.flows.add(subject, remote, port, is_outgoing, count, at),
+            } => self
+                .flows
+                .add(subject, remote, port, is_outgoing, count, at),
         }
         None
     }

@@ -1,7 +1,7 @@
 //! Answers the local API: questions about the present go to the loop, those about the past to the
 //! ledger and to the store of events.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use hostmedic_model::{
     command::{Command, Operator, Proposal},
@@ -19,6 +19,8 @@ use hostmedic_retain::{
 };
 use hostmedic_serve::{CommandRefused, Daemon, DaemonError};
 use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::vitals::Vitals;
 
 /// A question to the loop.
 pub(crate) enum Question {
@@ -43,8 +45,9 @@ pub(crate) enum Question {
 pub(crate) struct Api {
     questions: mpsc::Sender<Question>,
     store: Store,
-    /// `None` while events are not stored.
+    /// `None` where events are not stored.
     events: Option<Events>,
+    vitals: Arc<Vitals>,
     records: broadcast::Sender<Arc<Record>>,
 }
 
@@ -56,23 +59,16 @@ impl Api {
         questions: mpsc::Sender<Question>,
         store: Store,
         records: broadcast::Sender<Arc<Record>>,
+        events: Option<Events>,
+        vitals: Arc<Vitals>,
     ) -> Self {
         Self {
             questions,
             store,
-            events: None,
+            events,
+            vitals,
             records,
         }
-    }
-
-    /// With the store that the loop writes its events to.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the loop does not store events yet")
-    )]
-    pub(crate) fn with_events(mut self, events: Events) -> Self {
-        self.events = Some(events);
-        self
     }
 
     async fn ask<T>(
@@ -181,11 +177,16 @@ impl Daemon for Api {
     }
 
     async fn probes(&self) -> Result<Probes, DaemonError> {
-        Err(not_reported())
+        let vitals = Arc::clone(&self.vitals);
+        blocking("the probes", move || Ok::<_, Infallible>(vitals.probes())).await
     }
 
     async fn top(&self) -> Result<Top, DaemonError> {
-        Err(not_reported())
+        let vitals = Arc::clone(&self.vitals);
+        blocking("what happens now", move || {
+            Ok::<_, Infallible>(vitals.top())
+        })
+        .await
     }
 
     async fn events(&self, query: EventQuery) -> Result<EventPage, DaemonError> {
@@ -221,12 +222,6 @@ impl Daemon for Api {
             Ok::<_, StoreError>(account.finish())
         })
         .await
-    }
-}
-
-fn not_reported() -> DaemonError {
-    DaemonError::Unavailable {
-        reason: "the capture layer has not reported yet".to_owned(),
     }
 }
 

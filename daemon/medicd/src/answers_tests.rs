@@ -12,7 +12,11 @@ use hostmedic_model::{
 };
 use hostmedic_retain::{events::Keep, keys::HostKey, ledger::Ledger};
 
+use hostmedic_model::view::Budget;
+use hostmedic_observe::subject::Subjects;
+
 use super::*;
+use crate::{attribute::Attribution, sink::EventSink};
 
 const MIN: i64 = 60_000;
 
@@ -72,10 +76,17 @@ fn ledger(dir: &std::path::Path) -> Ledger {
     ledger
 }
 
-fn api(ledger: &Ledger) -> (Api, mpsc::Receiver<Question>) {
+fn api(ledger: &Ledger, events: Option<Events>) -> (Api, mpsc::Receiver<Question>) {
     let (questions, asked) = mpsc::channel(1);
+    let budget = Budget {
+        hook_ratio: 0.002,
+        all_ratio: 0.01,
+    };
+    let sink = Arc::new(EventSink::without_store());
+    let vitals = Vitals::new(budget, sink, Attribution::new(Subjects::new()));
+    let records = broadcast::channel(1).0;
     (
-        Api::new(questions, ledger.store(), broadcast::channel(1).0),
+        Api::new(questions, ledger.store(), records, events, Arc::new(vitals)),
         asked,
     )
 }
@@ -84,7 +95,7 @@ fn api(ledger: &Ledger) -> (Api, mpsc::Receiver<Question>) {
 async fn coverage_is_told_from_the_chain() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(dir.path());
-    let (api, _asked) = api(&ledger);
+    let (api, _asked) = api(&ledger, None);
     let ask = async |hook: &str, since, until: Option<i64>| {
         api.coverage(CoverageQuery {
             hook: hook.to_owned(),
@@ -128,14 +139,14 @@ fn an_account_begins_with_the_start_before_the_row_before_the_span() {
 async fn events_come_from_their_store() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(&dir.path().join("ledger"));
-    let (api, mut asked) = api(&ledger);
+    let (without, _asked) = api(&ledger, None);
     let query = EventQuery {
         kinds: vec![SignalKind::UnitRemoved],
         limit: 10,
         ..EventQuery::default()
     };
     assert!(matches!(
-        api.events(query.clone()).await,
+        without.events(query.clone()).await,
         Err(DaemonError::Unavailable { .. })
     ));
     let events = Events::open(&dir.path().join("events"), Keep::default()).unwrap();
@@ -147,7 +158,7 @@ async fn events_come_from_their_store() {
     events
         .append(std::slice::from_ref(&signal), 5 * MIN)
         .unwrap();
-    let api = api.with_events(events);
+    let (api, mut asked) = api(&ledger, Some(events));
     // The loop knows what became of events before the store.
     let (page, ()) = tokio::join!(api.events(query), async {
         if let Some(Question::Status(reply)) = asked.recv().await {

@@ -127,10 +127,7 @@ impl Attribution {
             }
             Fact::OomKill(mut kill) => {
                 if let OomScope::Cgroup { cgroup_id, path } = &mut kill.scope {
-                    *path = self
-                        .subjects
-                        .path_of_id(*cgroup_id, at)
-                        .unwrap_or_default();
+                    *path = self.subjects.path_of_id(*cgroup_id, at).unwrap_or_default();
                 }
                 Fact::OomKill(kill)
             }

@@ -38,12 +38,69 @@ pub(crate) struct Config {
     #[serde(default = "yes")]
     pub(crate) probes: bool,
     #[serde(default)]
+    pub(crate) capture: Capture,
+    #[serde(default)]
     pub(crate) access: Access,
     #[serde(default)]
     pub(crate) policy: Policy,
     #[serde(default)]
     pub(crate) calendar: CalendarConfig,
     pub(crate) collector: Option<Collector>,
+}
+
+/// `[capture]`: what the probes do, and what they may cost.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Capture {
+    /// Hooks to leave out, by name.
+    pub(crate) without: Vec<String>,
+    /// Measure how long requests to disks take. Costs a little for each request.
+    pub(crate) disk_latency: bool,
+    /// Share of one core that one hook may take before it does less.
+    pub(crate) hook_budget_ratio: f64,
+    /// Share of one core that all hooks together may take.
+    pub(crate) all_budget_ratio: f64,
+    /// Directory of a BPF file system in which counters survive the daemon.
+    pub(crate) pin_dir: PathBuf,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            without: Vec::new(),
+            disk_latency: false,
+            hook_budget_ratio: 0.002,
+            all_budget_ratio: 0.01,
+            pin_dir: "/run/hostmedic-bpf/pins".into(),
+        }
+    }
+}
+
+impl Capture {
+    fn check(&self) -> Result<(), String> {
+        for (name, ratio) in [
+            ("hook_budget_ratio", self.hook_budget_ratio),
+            ("all_budget_ratio", self.all_budget_ratio),
+        ] {
+            if !(0.0001..=1.0).contains(&ratio) {
+                return Err(format!(
+                    "capture.{name} is {ratio}; it is a share of one core from 0.0001 to 1"
+                ));
+            }
+        }
+        let known = hostmedic_observe::kernel::hook_names();
+        match self
+            .without
+            .iter()
+            .find(|name| !known.contains(&name.as_str()))
+        {
+            Some(unknown) => Err(format!(
+                "capture.without names `{unknown}`, which is no hook; there are {}",
+                known.join(", ")
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `[access]`: who may use the socket.
@@ -123,6 +180,7 @@ impl Config {
         // toml's own text shows line, column and the line itself.
         let mut config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         config.policy.check()?;
+        config.capture.check()?;
         if config.sample_every < Span::secs(1) || config.sample_every > Span::minutes(5) {
             return Err(format!(
                 "sample_every is {}; it must lie within 1s and 5m",

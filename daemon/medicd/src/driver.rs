@@ -12,7 +12,7 @@ use hostmedic_model::{
     record::{Body, Record, Started},
     signal::Signal,
     time::At,
-    view::ReplicationStatus,
+    view::{Budget, ReplicationStatus},
     wake::{Effect, Wake},
 };
 use hostmedic_observe::{host::clock, subject::Subjects};
@@ -35,8 +35,10 @@ use tokio::{
 
 use crate::{
     answers::{Api, Question},
+    attribute::Attribution,
     config::Config,
-    sources,
+    sink::EventSink,
+    sources::{self, Outlets},
     vitals::Vitals,
 };
 
@@ -66,7 +68,11 @@ const COVERAGE_EVERY: Duration = Duration::from_secs(15 * 60);
 /// The calendar is read this often beside every decision's own look, for `medic status`.
 const CALENDAR_EVERY: Duration = Duration::from_secs(60);
 /// The hooks are timed this often, for a second.
-const TIMING_EVERY: Duration = Duration::from_secs(5 * 60);
+const TIMING_EVERY: Duration = Duration::from_secs(60);
+/// What the probes counted is looked at this often.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Hooks whose module was not there are tried again this often.
+const MODULES_EVERY: Duration = Duration::from_secs(60);
 /// How far back the chain is read at the start: what limits and recurrence look at.
 const RECALL_MS: i64 = 31 * 24 * 3_600_000;
 
@@ -106,16 +112,26 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
     let started_at = clock::now();
     let mut state = State::new(
         ledger.store().host(),
-        boot,
+        boot.clone(),
         config.policy.clone(),
         playbooks,
     );
     let mut unreadable = None;
+    let mut seen_until = None;
     let past = ledger
         .store()
         .since(started_at.wall_ms.saturating_sub(RECALL_MS))?;
     state.recall(
-        past.map_while(|record| record.map_err(|error| unreadable = Some(error)).ok()),
+        past.map_while(|record| record.map_err(|error| unreadable = Some(error)).ok())
+            .inspect(|record| {
+                // The newest record that was written while hooks were attached.
+                if matches!(
+                    record.body,
+                    Body::Started(_) | Body::Coverage(_) | Body::Stopped { .. }
+                ) {
+                    seen_until = Some((record.at, record.boot != boot));
+                }
+            }),
         started_at,
     );
     if let Some(error) = unreadable {
@@ -123,13 +139,28 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         return Err(error).context("cannot rebuild limits and incidents from the audit ledger");
     }
 
-    let vitals = Arc::new(Vitals::new());
     let subjects = Subjects::below(&config.cgroup_below);
     let (signals_in, mut signals) = mpsc::channel(SIGNALS_MAX);
-    let (probes, reports) = sources::start_probes(&config, &subjects, &signals_in, &vitals);
-    vitals.adopt(probes, reports);
+    let outlets = Outlets {
+        signals: signals_in.clone(),
+        sink: Arc::new(EventSink::open(&config.state_dir.join("events"))),
+        attribution: Attribution::new(subjects.clone()),
+    };
+    let budget = Budget {
+        hook_ratio: config.capture.hook_budget_ratio,
+        all_ratio: config.capture.all_budget_ratio,
+    };
+    let vitals = Arc::new(Vitals::new(
+        budget,
+        Arc::clone(&outlets.sink),
+        outlets.attribution.clone(),
+    ));
+    let (probes, reports) = sources::start_probes(&config, &outlets);
+    vitals.adopt(probes, reports, seen_until);
+    sources::start_host_signals(&config, &outlets);
     let _bus_status = sources::start_unit_watch(&config, &subjects, &signals_in);
     let mut samples = sources::start_sampler(&config, &subjects, &vitals);
+    let (loads_in, mut loads) = mpsc::channel(1);
     let (answers_in, mut answers) = mpsc::channel(ANSWERS_MAX);
     let (questions_in, mut questions) = mpsc::channel(QUESTIONS_MAX);
     let (records, _) = broadcast::channel(WATCHED_MAX);
@@ -172,7 +203,13 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         reader_group: driver.config.access.reader_group.clone(),
         operator_group: driver.config.access.operator_group.clone(),
     };
-    let api = Arc::new(Api::new(questions_in, ledger.store(), records));
+    let api = Arc::new(Api::new(
+        questions_in,
+        ledger.store(),
+        records,
+        outlets.sink.store(),
+        Arc::clone(&vitals),
+    ));
     let router = serve::router(api, access, limits.request_max);
     let serving = tokio::spawn(serve::serve(socket, router, limits, async {
         // Either way the daemon is stopping.
@@ -184,6 +221,10 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
     let mut coverage =
         tokio::time::interval_at(tokio::time::Instant::now() + COVERAGE_EVERY, COVERAGE_EVERY);
     let mut timing = tokio::time::interval(TIMING_EVERY);
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut modules =
+        tokio::time::interval_at(tokio::time::Instant::now() + MODULES_EVERY, MODULES_EVERY);
     let mut calendar = tokio::time::interval(CALENDAR_EVERY);
     calendar.set_missed_tick_behavior(MissedTickBehavior::Delay);
     notify(&[NotifyState::Ready]);
@@ -226,6 +267,18 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
                 tokio::spawn(async move {
                     _ = answers.send(Wake::Calendar(bus.calendar().await)).await;
                 });
+            }
+            _ = look.tick() => {
+                let (vitals, loads) = (Arc::clone(&driver.vitals), loads_in.clone());
+                tokio::task::spawn_blocking(move || _ = loads.try_send(vitals.look()));
+            }
+            Some(loads) = loads.recv() => {
+                let budget = driver.vitals.budget();
+                driver.apply(Wake::HookLoads { budget, loads }).await;
+            }
+            _ = modules.tick() => {
+                let vitals = Arc::clone(&driver.vitals);
+                tokio::task::spawn_blocking(move || vitals.revisit());
             }
             _ = timing.tick() => {
                 let vitals = Arc::clone(&driver.vitals);
@@ -292,7 +345,7 @@ impl Driver {
             hooks: self.vitals.reports(),
             playbooks: self.state.playbooks().iter().map(reference).collect(),
             phase: self.state.policy().phase,
-            blind: None,
+            blind: self.vitals.blind(),
         };
         let mut effects = vec![Effect::Record(Body::Started(started))];
         self.look_for_pause_flag();

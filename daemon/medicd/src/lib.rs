@@ -2,10 +2,13 @@
 //!
 //! A library only so that the tests' daemon (`bin/medicd-crash.rs`) is the same code.
 
+mod activity;
 mod answers;
+mod attribute;
 mod config;
 mod driver;
 mod playbooks;
+mod sink;
 mod sources;
 mod vitals;
 

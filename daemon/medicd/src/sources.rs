@@ -1,55 +1,66 @@
-//! Brings everything that happens to the loop: kernel events, unit states, numbers.
+//! Brings everything that happens to the loop: kernel events, host signals, unit states, numbers.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use hostmedic_model::{
     loss::HookReport,
     sample::{Measure, Sample, Series},
-    signal::Signal,
+    signal::{Fact, Signal},
     subject::Subject,
-    time::At,
 };
 use hostmedic_observe::{
     bus::units::{BusStatus, UnitWatch, WatchCounters},
-    host::{Sampler, clock, programs::Watched},
+    host::{HostSignals, Sampler, SourceProblem, WatchOptions, clock, programs::Watched},
     kernel::{KernelEvent, Options, ProbeError, Probes},
     subject::Subjects,
 };
 use tokio::sync::{mpsc, watch};
 
-use crate::{config::Config, vitals::Vitals};
+use crate::{attribute::Attribution, config::Config, sink::EventSink, vitals::Vitals};
 
 /// Events of each lane that may wait.
 const RARE_MAX: usize = 256;
 const HOT_MAX: usize = 4096;
+/// Signals of the host's files that may wait.
+const HOST_MAX: usize = 256;
 /// Watched programs that run at once; beyond it their exits are left to the calendar's look.
 const WATCHED_MAX: usize = 4096;
-/// Inode of the initial PID namespace (`PROC_PID_INIT_INO`, `include/linux/proc_ns.h`).
-const PID_NS_INITIAL: &str = "pid:[4026531836]";
+
+/// Where everything goes.
+#[derive(Clone)]
+pub(crate) struct Outlets {
+    /// To the loop.
+    pub(crate) signals: mpsc::Sender<Signal>,
+    /// To the store of events and the live picture.
+    pub(crate) sink: Arc<EventSink>,
+    /// Whose it is.
+    pub(crate) attribution: Attribution,
+}
 
 /// Loads the probes and begins to bring their events. The reports say what each hook gives.
 pub(crate) fn start_probes(
     config: &Config,
-    subjects: &Subjects,
-    signals: &mpsc::Sender<Signal>,
-    vitals: &Arc<Vitals>,
+    outlets: &Outlets,
 ) -> (Option<Probes>, Vec<HookReport>) {
     if !config.probes {
         tracing::warn!("The kernel probes are switched off by the configuration.");
         return (None, Vec::new());
     }
-    match Probes::load(&Options::default()).and_then(|(mut probes, reports)| {
+    let options = Options {
+        disk_latency: config.capture.disk_latency,
+        pin_dir: Some(config.capture.pin_dir.clone()),
+        without: config.capture.without.clone(),
+        ..Options::default()
+    };
+    match Probes::load(&options).and_then(|(mut probes, reports)| {
+        if let Err(reason) = probes.pinned() {
+            tracing::warn!(reason, "Counters will not survive a restart of the daemon.");
+        }
         let (rare_in, rare_out) = mpsc::channel(RARE_MAX);
         let (hot_in, hot_out) = mpsc::channel(HOT_MAX);
         probes.start(rare_in, hot_in)?;
-        tokio::spawn(bring_rare(rare_out, subjects.clone(), signals.clone()));
-        tokio::spawn(bring_hot(
-            hot_out,
-            config.clone(),
-            subjects.clone(),
-            signals.clone(),
-            Arc::clone(vitals),
-        ));
+        tokio::spawn(bring_rare(rare_out, outlets.clone()));
+        tokio::spawn(bring_hot(hot_out, config.clone(), outlets.clone()));
         Ok::<_, ProbeError>((probes, reports))
     }) {
         Ok((probes, reports)) => (Some(probes), reports),
@@ -61,86 +72,102 @@ pub(crate) fn start_probes(
     }
 }
 
-/// A process id can be asked of /proc only where /proc shows the ids that the kernel's hooks see.
-fn sees_kernel_pids() -> bool {
-    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|ns| ns.as_os_str() == PID_NS_INITIAL)
-}
-
-async fn bring_rare(
-    mut events: mpsc::Receiver<KernelEvent>,
-    subjects: Subjects,
-    signals: mpsc::Sender<Signal>,
-) {
-    let kernel_pids = sees_kernel_pids();
+async fn bring_rare(mut events: mpsc::Receiver<KernelEvent>, outlets: Outlets) {
     while let Some(event) = events.recv().await {
-        if signals
-            .send(attributed(event, &subjects, kernel_pids))
-            .await
-            .is_err()
-        {
+        let signal = outlets.attribution.signal(event);
+        outlets.sink.keep(&signal);
+        if outlets.signals.send(signal).await.is_err() {
             return;
         }
     }
 }
 
-/// Everyday events: programs begun are counted, and only watched programs go on as signals.
-async fn bring_hot(
-    mut events: mpsc::Receiver<KernelEvent>,
-    config: Config,
-    subjects: Subjects,
-    signals: mpsc::Sender<Signal>,
-    vitals: Arc<Vitals>,
-) {
+/// Everyday events: all are kept, and only watched programs go on to the loop.
+async fn bring_hot(mut events: mpsc::Receiver<KernelEvent>, config: Config, outlets: Outlets) {
     let watched = Watched {
         backup: &config.calendar.backup_programs,
         package: &config.calendar.package_programs,
     };
-    let kernel_pids = sees_kernel_pids();
     let mut running: HashSet<(u32, u64)> = HashSet::new();
     while let Some(event) = events.recv().await {
-        let key = (event.pid(), event.started_boot_ns());
-        let tell = match &event {
-            KernelEvent::ProcessExec { exec, .. } => {
-                vitals.count_exec();
+        let tell = match (&event.fact, event.process()) {
+            (Fact::ProcessExec(exec), Some(process)) => {
                 if watched.purpose(&exec.comm).is_some() {
                     if running.len() < WATCHED_MAX {
-                        running.insert(key);
+                        running.insert(process);
                     }
                     true
                 } else {
                     // A shell that becomes something else is no backup any more.
-                    running.remove(&key)
+                    running.remove(&process)
                 }
             }
-            KernelEvent::ProcessExit { .. } => running.remove(&key),
-            KernelEvent::OomVictim { .. } => true,
+            (Fact::ProcessExit(_), Some(process)) => running.remove(&process),
+            _ => false,
         };
-        if tell
-            && signals
-                .send(attributed(event, &subjects, kernel_pids))
-                .await
-                .is_err()
-        {
+        let signal = outlets.attribution.signal(event);
+        outlets.sink.keep(&signal);
+        if tell && outlets.signals.send(signal).await.is_err() {
             return;
         }
     }
 }
 
-fn attributed(event: KernelEvent, subjects: &Subjects, kernel_pids: bool) -> Signal {
-    let now = clock::now();
-    let behind = Duration::from_nanos(now.boot_ns.saturating_sub(event.at_boot_ns()));
-    // The hook knows the boot clock only; the wall clock is now's, less what has passed since.
-    let behind_ms = i64::try_from(behind.as_millis()).unwrap_or(i64::MAX);
-    let at = At {
-        boot_ns: event.at_boot_ns(),
-        wall_ms: now.wall_ms.saturating_sub(behind_ms),
-    };
-    let pid = kernel_pids.then_some(event.pid());
-    let subject = subjects.of(event.cgroup_id(), pid, at);
-    Signal {
-        at,
-        subject,
-        fact: event.into_fact(),
+/// Begins to bring what the host's own files tell: read-only mounts, pressure, counters.
+pub(crate) fn start_host_signals(config: &Config, outlets: &Outlets) {
+    let mut host = HostSignals::new(outlets.attribution.subjects.clone());
+    let (queue, mut heard) = mpsc::channel(HOST_MAX);
+    if let Err(error) = host.watch(WatchOptions::default(), queue) {
+        tracing::error!(%error, "Cannot watch mounts and pressure.");
+    }
+    let to = outlets.clone();
+    tokio::spawn(async move {
+        while let Some(signal) = heard.recv().await {
+            to.sink.keep_other(&signal);
+            if to.signals.send(signal).await.is_err() {
+                return;
+            }
+        }
+    });
+    let (every, to) = (config.sample_every.0, outlets.clone());
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = Vec::new();
+        loop {
+            ticks.tick().await;
+            let polled = tokio::task::spawn_blocking(move || {
+                let found = host.poll(clock::now());
+                (host, found)
+            });
+            let Ok((back, (signals, problems))) = polled.await else {
+                tracing::error!("Reading the host's counters broke; none more until a restart.");
+                return;
+            };
+            host = back;
+            warn_once(&mut told, &problems, "Could not read a source of signals.");
+            for signal in signals {
+                to.sink.keep_other(&signal);
+                if to.signals.send(signal).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+}
+
+/// Warns of problems when they are others than before. Names only: a number in the text would
+/// make the same problem news each time.
+fn warn_once(told: &mut Vec<String>, problems: &[SourceProblem], what: &str) {
+    let names: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.source.clone())
+        .collect();
+    if names != *told {
+        for problem in problems {
+            tracing::warn!(source = %problem.source, reason = %problem.reason, "{what}");
+        }
+        *told = names;
     }
 }
 
@@ -179,6 +206,7 @@ pub(crate) fn start_sampler(
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut counted = clock::now();
+        let mut execs_before = None;
         // The first tick comes at once and only gives the differences their beginning.
         loop {
             ticks.tick().await;
@@ -195,21 +223,12 @@ pub(crate) fn start_sampler(
                 return;
             };
             sampler = back;
-            // Names only: a number in the text would make the same problem news each time.
-            let names: Vec<_> = problems
-                .iter()
-                .map(|problem| problem.source.clone())
-                .collect();
-            if names != problems_told {
-                for problem in &problems {
-                    tracing::warn!(source = %problem.source, reason = %problem.reason, "Could not take a number.");
-                }
-                problems_told = names;
-            }
+            warn_once(&mut problems_told, &problems, "Could not take a number.");
             let elapsed_s = at.since(counted).as_secs_f64();
             counted = at;
-            let execs = vitals.take_execs();
-            if elapsed_s > 0.5 {
+            if let Some(execs) = vitals.execs_since(&mut execs_before)
+                && elapsed_s > 0.5
+            {
                 let series = Series {
                     subject: Subject::Host,
                     measure: Measure::ExecPerS,
@@ -217,7 +236,7 @@ pub(crate) fn start_sampler(
                 set.push(Sample {
                     at,
                     series,
-                    value: f64::from(execs) / elapsed_s,
+                    value: execs as f64 / elapsed_s,
                 });
             }
             room.send(set);

@@ -76,8 +76,7 @@ impl HookCounters {
 
 /// What became of records after the rings; it continues the hooks' ledger to the disk.
 ///
-/// `read = undecodable + queue_full + taken`, and `taken = stored + not_stored` once the writer
-/// of events is at rest.
+/// At rest `read + other = undecodable + queue_full + taken`, and `taken = stored + not_stored`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueCounters {
@@ -90,7 +89,10 @@ pub struct QueueCounters {
     /// Signals dropped because the queue to the core was full.
     #[serde(with = "crate::wide")]
     pub queue_full: u64,
-    /// Events that were attributed and given to the loop.
+    /// Events that came from elsewhere: counters of the host, counts by key.
+    #[serde(with = "crate::wide", default)]
+    pub other: u64,
+    /// Events that were attributed and given to the writer.
     #[serde(with = "crate::wide", default)]
     pub taken: u64,
     /// Of these, written to the store of events (`medic events`).

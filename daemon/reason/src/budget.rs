@@ -181,8 +181,16 @@ mod tests {
                 seen.push(mode);
             }
         }
-        use HookMode::{Count, Off, Sample, Stream};
-        assert_eq!(seen, [Stream, Sample, Count, Off, Count, Sample, Stream]);
+        let ladder = [
+            HookMode::Stream,
+            HookMode::Sample,
+            HookMode::Count,
+            HookMode::Off,
+            HookMode::Count,
+            HookMode::Sample,
+            HookMode::Stream,
+        ];
+        assert_eq!(seen, ladder);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use hostmedic_model::{
     unit::{ActiveState, UnitSnapshot, UnitState},
 };
 
-/// Signals kept for one subject.
-const SIGNALS_PER_SUBJECT_MAX: usize = 64;
+/// Signals of one kind kept for one subject.
+const SIGNALS_PER_KIND_MAX: usize = 32;
 /// Subjects, units, series and programs kept.
 const KEPT_MAX: usize = 8192;
 /// Starts kept for one unit; more than any sane `StartLimitBurst`.
@@ -104,8 +104,13 @@ impl Facts {
             });
         }
         let signals = self.signals.entry(signal.subject.clone()).or_default();
-        if signals.len() == SIGNALS_PER_SUBJECT_MAX {
-            signals.pop_front();
+        // A kind that comes often must not push out the one that matters.
+        let kind = signal.fact.kind();
+        let of_kind = |known: &Signal| known.fact.kind() == kind;
+        if signals.iter().filter(|known| of_kind(known)).count() >= SIGNALS_PER_KIND_MAX
+            && let Some(oldest) = signals.iter().position(of_kind)
+        {
+            signals.remove(oldest);
         }
         signals.push_back(signal.clone());
     }

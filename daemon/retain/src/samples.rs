@@ -270,6 +270,7 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
         read: n,
         undecodable: n,
         queue_full: n,
+        other: n,
         taken: n,
         stored: n,
         not_stored: n,

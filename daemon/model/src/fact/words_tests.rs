@@ -226,6 +226,7 @@ fn disks_and_file_systems() {
                 operation,
                 error: "EIO".to_owned(),
                 cgroup_id: 0,
+                issuer: None,
             }),
             &format!("{word} of 4096 bytes at sector 2048 of sdb failed: EIO"),
         );

@@ -196,6 +196,26 @@ impl Info {
         ALL.iter().find(|info| info.name == name)
     }
 
+    /// Whether it runs at events of everyday life, so that it can be dear.
+    pub(crate) fn is_everyday(&self) -> bool {
+        matches!(
+            self.hook,
+            Hook::SignalFatal
+                | Hook::ProcessExec
+                | Hook::ProcessExit
+                | Hook::ProcessFork
+                | Hook::BlockLatency
+                | Hook::PacketDrop
+                | Hook::TcpRetransmit
+                | Hook::TcpResetSent
+                | Hook::TcpResetReceived
+                | Hook::TcpFlow
+                | Hook::CgroupMade
+                | Hook::CgroupRemoved
+                | Hook::CgroupAttached
+        )
+    }
+
     /// Where it is attached, in libbpf's words.
     pub(crate) fn attach_point(&self) -> String {
         match self.attach {

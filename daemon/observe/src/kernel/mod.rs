@@ -39,3 +39,8 @@ pub use self::{
 
 /// Bytes of a cgroup's path that an event can carry; a longer one is cut.
 pub const CGROUP_PATH_MAX: usize = hostmedic_abi::PATH_LEN;
+
+/// Names of all hooks.
+pub fn hook_names() -> Vec<&'static str> {
+    hook::ALL.iter().map(|info| info.name).collect()
+}

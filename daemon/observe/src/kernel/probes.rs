@@ -253,6 +253,14 @@ impl Probes {
             .collect()
     }
 
+    /// Hooks that may do less: those of everyday life. A kill or a disk error is worth its price.
+    pub fn reducible(&self) -> Vec<&'static str> {
+        ALL.iter()
+            .filter(|info| info.is_everyday())
+            .map(|info| info.name)
+            .collect()
+    }
+
     /// Makes a hook do less or more.
     ///
     /// # Errors

@@ -153,6 +153,7 @@ fn storage() -> Vec<Fact> {
             operation: BlockOperation::Read,
             error: "EIO".to_owned(),
             cgroup_id: 7411,
+            issuer: Some(hostmedic_model::subject::Subject::Host),
         }),
         Fact::ScsiError(ScsiError {
             address: "2:0:0:0".to_owned(),

@@ -191,6 +191,7 @@ pub fn events() -> Vec<EventRow> {
                 operation: BlockOperation::Read,
                 error: "EIO".to_owned(),
                 cgroup_id: 7411,
+                issuer: None,
             }),
         },
         Signal {
