@@ -30,7 +30,7 @@ use super::{SourceProblem, rise::Rises};
 const INTERFACES_MAX: usize = 1024;
 
 /// Counters of an interface that are dropped packets, and where they were dropped.
-/// Source: `struct rtnl_link_stats64`, include/uapi/linux/if_link.h.
+/// Source: `struct rtnl_link_stats64`, `include/uapi/linux/if_link.h`.
 const OF_INTERFACE: [(&str, DropPlace); 12] = [
     ("rx_dropped", DropPlace::Receive),
     ("rx_missed_errors", DropPlace::Receive),
