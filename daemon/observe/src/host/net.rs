@@ -308,9 +308,9 @@ mod tests {
         let expected = [
             "host: listeners' queues full: 2",
             "host: UDP sockets' buffers full: 3",
-            "host: 4 packets dropped before the stack: softnet_dropped, no port",
+            "host: 4 packets dropped before the stack: softnet_dropped",
             "interface eth0: 4 packets dropped by the interface on receiving: \
-             rx_missed_errors on eth0, no port",
+             rx_missed_errors on eth0",
         ];
         assert_eq!(told(&mut watch), expected);
     }

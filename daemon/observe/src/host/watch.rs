@@ -2,11 +2,10 @@
 //! systems, and pressure.
 //!
 //! A thread of its own, because a mountinfo of thousands of lines is read here, and because
-//! neither may wait behind an async task that is busy. A full queue holds nothing up: signals
-//! wait in a short list, and those beyond it are counted.
+//! neither may wait behind an async task that is busy. A full queue holds nothing up.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     io::{self, PipeReader, PipeWriter},
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -34,6 +33,7 @@ use super::{
     devices::Devices,
     fs_errors::FsErrors,
     mounts::Mounts,
+    outbox::Outbox,
     psi::{PressureOptions, Quiet, Watched},
     unit_memory::is_units_own,
 };
@@ -48,8 +48,6 @@ const MOUNTS_EVERY: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_millis(500);
 /// Units are listed anew this often.
 const UNITS_EVERY: Duration = Duration::from_secs(30);
-/// Signals that wait for room in the queue.
-const PENDING_MAX: usize = 256;
 
 /// What is watched, and where.
 #[derive(Clone, Debug)]
@@ -83,7 +81,7 @@ impl Default for WatchOptions {
 #[derive(Debug, Default)]
 struct Shared {
     problems: Mutex<Vec<SourceProblem>>,
-    dropped: AtomicU64,
+    dropped: Arc<AtomicU64>,
 }
 
 /// The running thread. Dropping it ends it and waits for its end.
@@ -118,8 +116,7 @@ impl Watch {
             quiet: Quiet::new(options.pressure.quiet),
             options,
             subjects,
-            queue,
-            pending: VecDeque::new(),
+            outbox: Outbox::new(queue, Arc::clone(&shared.dropped)),
             shared: Arc::clone(&shared),
             stopped,
         };
@@ -171,8 +168,7 @@ struct Work {
     units_listed: Option<At>,
     pressure_problems: Vec<SourceProblem>,
     quiet: Quiet,
-    queue: Sender<Signal>,
-    pending: VecDeque<Signal>,
+    outbox: Outbox,
     shared: Arc<Shared>,
     stopped: PipeReader,
 }
@@ -190,7 +186,7 @@ struct Woken {
 
 impl Work {
     fn run(&mut self) {
-        while !self.queue.is_closed() {
+        while !self.outbox.is_closed() {
             let woken = self.wait();
             if woken.is_stopped {
                 return;
@@ -215,7 +211,7 @@ impl Work {
             {
                 self.list_units(at);
             }
-            self.send_pending();
+            self.outbox.flush();
         }
     }
 
@@ -259,7 +255,7 @@ impl Work {
             Ok(signals) => {
                 self.mounts_problem = None;
                 for signal in signals {
-                    self.send(signal);
+                    self.outbox.send(signal);
                 }
                 self.mark_file_systems(at);
             }
@@ -295,7 +291,7 @@ impl Work {
     fn read_fs_errors(&mut self, at: At) {
         let fs_errors = self.fs_errors.as_mut();
         for signal in fs_errors.map(|own| own.read(at)).unwrap_or_default() {
-            self.send(signal);
+            self.outbox.send(signal);
         }
         // It reports the error first and gives up after that, of which nothing wakes us.
         self.mounts_due = self.mounts_due.min(at.plus(SOON));
@@ -390,30 +386,7 @@ impl Work {
 
     fn tell_pressure(&mut self, signal: Signal) {
         if self.quiet.lets(&signal) {
-            self.send(signal);
-        }
-    }
-
-    /// Sends in order; what finds no room waits, or is dropped and counted.
-    fn send(&mut self, signal: Signal) {
-        self.send_pending();
-        if self.pending.len() < PENDING_MAX {
-            self.pending.push_back(signal);
-            self.send_pending();
-        } else {
-            self.shared.dropped.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn send_pending(&mut self) {
-        while !self.pending.is_empty() {
-            // A queue that is closed ends the thread.
-            let Ok(room) = self.queue.try_reserve() else {
-                return;
-            };
-            if let Some(signal) = self.pending.pop_front() {
-                room.send(signal);
-            }
+            self.outbox.send(signal);
         }
     }
 
