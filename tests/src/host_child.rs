@@ -6,7 +6,7 @@
 
 use std::{
     env, fs,
-    io::{Read as _, Write as _, stdin, stdout},
+    io::{Read as _, stdin},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -49,7 +49,7 @@ fn zombies(count: usize) {
             thread::sleep(Duration::from_millis(5));
         }
     }
-    writeln!(stdout(), "ready").unwrap();
+    println!("ready");
     let _ = stdin().read(&mut [0]);
 }
 

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use std::{os::unix::process::ExitStatusExt as _, path::Path};
+use std::{fs, os::unix::process::ExitStatusExt as _, path::Path};
 
 use hostmedic_model::{
     signal::{Fact, MemoryEvent, OomScope},
@@ -12,7 +12,7 @@ use hostmedic_model::{
 };
 use hostmedic_observe::{
     host::{HostSignals, clock},
-    subject::Subjects,
+    subject::{Subjects, v2_root},
 };
 use hostmedic_tests::{host::MEMORY_V1, kernel::Cage};
 
@@ -23,6 +23,16 @@ const NAME: &str = "events";
 #[test]
 fn a_kill_is_counted_where_it_was_and_the_limit_where_it_is() {
     let cage = Cage::new(NAME, 16 << 20);
+    let is_v1 = Path::new(MEMORY_V1).exists();
+    let owner = format!("/hostmedic-test-{}-{NAME}", std::process::id());
+    if !is_v1 {
+        // So that the inner cgroups are accounted for by themselves.
+        let control = v2_root()
+            .unwrap()
+            .join(&owner[1..])
+            .join("cgroup.subtree_control");
+        fs::write(control, "+memory").unwrap();
+    }
     let mut host = HostSignals::new(Subjects::new());
     let (first, problems) = host.poll(clock::now());
     let kills = first
@@ -30,12 +40,10 @@ fn a_kill_is_counted_where_it_was_and_the_limit_where_it_is() {
         .filter(|signal| matches!(signal.fact, Fact::MemoryEvents(_)));
     assert_eq!(kills.count(), 0, "the first round is a baseline");
 
-    let is_v1 = Path::new(MEMORY_V1).exists();
     let degraded = problems
         .iter()
         .any(|problem| problem.reason.contains("v1 tree"));
     assert_eq!(degraded, is_v1, "{problems:?}");
-    let owner = format!("/hostmedic-test-{}-{NAME}", std::process::id());
     // v1 has one cgroup, which has the limit and the victim.
     let victim = if is_v1 {
         owner.clone()

@@ -5,7 +5,7 @@
 //! a device that is gone by then keeps the last answer.
 //!
 //! The kernel writes a device number into 32 bits in two ways: inside itself, and so in
-//! tracepoints, as `major << 20 | minor` (`MKDEV`, include/linux/kdev_t.h), and towards programs
+//! tracepoints, as `major << 20 | minor` (`MKDEV`, `include/linux/kdev_t.h`), and towards programs
 //! as `huge_encode_dev` does (makedev(3)). [`of_kernel`] reads the first.
 
 use std::{
@@ -25,7 +25,7 @@ const FOUND_FOR: Duration = Duration::from_secs(5 * 60);
 const ABSENT_FOR: Duration = Duration::from_secs(10);
 /// Longest serial number; the longest known form (`naa.` and 32 digits) has 36 characters.
 const SERIAL_CHARS_MAX: usize = 128;
-/// Bits of the minor number in the kernel's own form; include/linux/kdev_t.h.
+/// Bits of the minor number in the kernel's own form; `include/linux/kdev_t.h`.
 const MINOR_BITS: u32 = 20;
 
 /// Major and minor number of a `dev_t` as tracepoints show it: `major << 20 | minor`.
@@ -235,10 +235,10 @@ mod tests {
         }
 
         fn add(&self, number: &str, dir: &str, name: &str) {
-            self.write(&format!("{dir}/dev"), &format!("{number}\n"));
+            self.write(&format!("{dir}/dev"), format!("{number}\n"));
             self.write(
                 &format!("{dir}/uevent"),
-                &format!("MAJOR=8\nDEVNAME={name}\n"),
+                format!("MAJOR=8\nDEVNAME={name}\n"),
             );
             let links = self.0.path().join("links");
             fs::create_dir_all(&links).unwrap();
@@ -343,11 +343,10 @@ mod tests {
         fn any_bytes_give_a_printable_serial_or_none(
             bytes in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
-            for serial in [printable(&bytes), unit_serial(&bytes), udev_serial(&bytes)] {
-                if let Some(serial) = serial {
-                    prop_assert!(!serial.is_empty() && serial.chars().count() <= SERIAL_CHARS_MAX);
-                    prop_assert!(!serial.chars().any(char::is_control));
-                }
+            let all = [printable(&bytes), unit_serial(&bytes), udev_serial(&bytes)];
+            for serial in all.into_iter().flatten() {
+                prop_assert!(!serial.is_empty() && serial.chars().count() <= SERIAL_CHARS_MAX);
+                prop_assert!(!serial.chars().any(char::is_control));
             }
         }
     }

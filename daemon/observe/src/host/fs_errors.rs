@@ -2,7 +2,7 @@
 //!
 //! ext4 reports so since Linux 5.16 (and where it was ported back); a report is never lost, because
 //! the kernel keeps the first of each file system and counts the rest until we read. It needs
-//! CAP_SYS_ADMIN, one mark for each file system, and the group must ask for file ids. Source:
+//! `CAP_SYS_ADMIN`, one mark for each file system, and the group must ask for file ids. Source:
 //! Documentation/admin-guide/filesystem-monitoring.rst, fanotify(7).
 //!
 //! The crate that wraps the calls knows neither file ids nor the records behind an event, so the
@@ -34,7 +34,7 @@ use super::devices::subject_of;
 
 /// File systems that report errors this way, or may come to.
 const REPORTING: [&str; 2] = ["ext4", "xfs"];
-/// `FAN_REPORT_FID` of include/uapi/linux/fanotify.h.
+/// `FAN_REPORT_FID` of `include/uapi/linux/fanotify.h`.
 const REPORT_FID: u32 = 0x200;
 /// Bytes of `struct fanotify_event_metadata`.
 const METADATA_BYTES: usize = 24;

@@ -13,6 +13,7 @@ mod journal;
 pub mod memory_events;
 mod mounts;
 pub mod net;
+mod outbox;
 pub mod programs;
 mod psi;
 mod rise;

@@ -30,7 +30,7 @@ use super::{SourceProblem, rise::Rises};
 const INTERFACES_MAX: usize = 1024;
 
 /// Counters of an interface that are dropped packets, and where they were dropped.
-/// Source: `struct rtnl_link_stats64`, include/uapi/linux/if_link.h.
+/// Source: `struct rtnl_link_stats64`, `include/uapi/linux/if_link.h`.
 const OF_INTERFACE: [(&str, DropPlace); 12] = [
     ("rx_dropped", DropPlace::Receive),
     ("rx_missed_errors", DropPlace::Receive),
@@ -308,9 +308,9 @@ mod tests {
         let expected = [
             "host: listeners' queues full: 2",
             "host: UDP sockets' buffers full: 3",
-            "host: 4 packets dropped before the stack: softnet_dropped, no port",
+            "host: 4 packets dropped before the stack: softnet_dropped",
             "interface eth0: 4 packets dropped by the interface on receiving: \
-             rx_missed_errors on eth0, no port",
+             rx_missed_errors on eth0",
         ];
         assert_eq!(told(&mut watch), expected);
     }

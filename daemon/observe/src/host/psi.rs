@@ -2,9 +2,9 @@
 //!
 //! The kernel wakes us: a trigger (`some 150000 1000000` and poll(2) for `POLLPRI`) costs nothing
 //! while there is no pressure. Source: Documentation/accounting/psi.rst. A trigger needs
-//! CAP_SYS_RESOURCE and a kernel thread for each cgroup; since Linux 6.4 anyone may have one whose
-//! window is a multiple of two seconds, which is why the defaults use such windows. Where the
-//! kernel refuses, the total is read once a window instead and that is said.
+//! `CAP_SYS_RESOURCE` and a kernel thread for each cgroup; since Linux 6.4 whoever may write the
+//! file may have one whose window is a multiple of two seconds, which is why the defaults use such
+//! windows. Where the kernel refuses, the total is read once a window instead and that is said.
 
 use std::{
     collections::BTreeMap,
@@ -234,7 +234,9 @@ fn trigger(path: &Path, threshold: Threshold) -> io::Result<File> {
 
 /// Why the kernel refused a trigger, and what would help.
 fn refusal(error: &io::Error) -> String {
-    use io::ErrorKind::{InvalidInput, NotFound, PermissionDenied, Unsupported};
+    use io::ErrorKind::{
+        InvalidInput, NotFound, PermissionDenied, ReadOnlyFilesystem, Unsupported,
+    };
     match error.kind() {
         NotFound | Unsupported => {
             "the kernel keeps no pressure stall information; boot with psi=1 (CONFIG_PSI)"
@@ -243,6 +245,9 @@ fn refusal(error: &io::Error) -> String {
         PermissionDenied => format!(
             "{error}; a trigger needs CAP_SYS_RESOURCE, or from Linux 6.4 on a window of 2 s, 4 s, \
              ... and a file that may be written"
+        ),
+        ReadOnlyFilesystem => format!(
+            "{error}; ProtectControlGroups= of the daemon's own unit makes the cgroup tree so"
         ),
         InvalidInput => format!(
             "{error}; without CAP_SYS_RESOURCE the window must be a multiple of 2 s, and never \

@@ -2,11 +2,10 @@
 //! systems, and pressure.
 //!
 //! A thread of its own, because a mountinfo of thousands of lines is read here, and because
-//! neither may wait behind an async task that is busy. A full queue holds nothing up: signals
-//! wait in a short list, and those beyond it are counted.
+//! neither may wait behind an async task that is busy. A full queue holds nothing up.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     io::{self, PipeReader, PipeWriter},
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -27,13 +26,14 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
-use tokio::sync::mpsc::{Sender, error::TrySendError};
+use tokio::sync::mpsc::Sender;
 
 use super::{
     SourceProblem, clock,
     devices::Devices,
     fs_errors::FsErrors,
     mounts::Mounts,
+    outbox::Outbox,
     psi::{PressureOptions, Quiet, Watched},
     unit_memory::is_units_own,
 };
@@ -44,10 +44,10 @@ const WAIT_MS_MAX: u16 = 1000;
 /// Mounts are read this often although nothing woke us: a file system that gives up, or a remount
 /// in another namespace, does not.
 const MOUNTS_EVERY: Duration = Duration::from_secs(10);
+/// And so soon after a file system reported an error.
+const SOON: Duration = Duration::from_millis(500);
 /// Units are listed anew this often.
 const UNITS_EVERY: Duration = Duration::from_secs(30);
-/// Signals that wait for room in the queue.
-const PENDING_MAX: usize = 256;
 
 /// What is watched, and where.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl Default for WatchOptions {
 #[derive(Debug, Default)]
 struct Shared {
     problems: Mutex<Vec<SourceProblem>>,
-    dropped: AtomicU64,
+    dropped: Arc<AtomicU64>,
 }
 
 /// The running thread. Dropping it ends it and waits for its end.
@@ -105,7 +105,7 @@ impl Watch {
         let shared = Arc::new(Shared::default());
         let mut work = Work {
             mounts: None,
-            mounts_read: At::default(),
+            mounts_due: At::default(),
             mounts_problem: None,
             fs_errors: None,
             fs_problems: BTreeSet::new(),
@@ -116,8 +116,7 @@ impl Watch {
             quiet: Quiet::new(options.pressure.quiet),
             options,
             subjects,
-            queue,
-            pending: VecDeque::new(),
+            outbox: Outbox::new(queue, Arc::clone(&shared.dropped)),
             shared: Arc::clone(&shared),
             stopped,
         };
@@ -159,7 +158,7 @@ struct Work {
     options: WatchOptions,
     subjects: Subjects,
     mounts: Option<Mounts>,
-    mounts_read: At,
+    mounts_due: At,
     mounts_problem: Option<SourceProblem>,
     fs_errors: Option<FsErrors>,
     fs_problems: BTreeSet<String>,
@@ -169,8 +168,7 @@ struct Work {
     units_listed: Option<At>,
     pressure_problems: Vec<SourceProblem>,
     quiet: Quiet,
-    queue: Sender<Signal>,
-    pending: VecDeque<Signal>,
+    outbox: Outbox,
     shared: Arc<Shared>,
     stopped: PipeReader,
 }
@@ -188,22 +186,16 @@ struct Woken {
 
 impl Work {
     fn run(&mut self) {
-        while !self.queue.is_closed() {
+        while !self.outbox.is_closed() {
             let woken = self.wait();
             if woken.is_stopped {
                 return;
             }
             let at = clock::now();
-            if woken.has_fs_errors
-                && let Some(fs_errors) = &mut self.fs_errors
-            {
-                for signal in fs_errors.read(at) {
-                    self.send(signal);
-                }
+            if woken.has_fs_errors {
+                self.read_fs_errors(at);
             }
-            // A file system with an error is likely to become read-only.
-            let has_news = woken.has_mounts || woken.has_fs_errors;
-            if has_news || at.since(self.mounts_read) >= MOUNTS_EVERY {
+            if woken.has_mounts || at >= self.mounts_due {
                 self.read_mounts(at);
             }
             for path in &woken.gone {
@@ -219,7 +211,7 @@ impl Work {
             {
                 self.list_units(at);
             }
-            self.send_pending();
+            self.outbox.flush();
         }
     }
 
@@ -243,18 +235,18 @@ impl Work {
             match Watched::open(Subject::Host, threshold, &path) {
                 Ok((watched, refused)) => {
                     self.host.push(watched);
-                    let degraded = refused.map(|why| format!("polled only: {why}"));
-                    self.pressure_problems
-                        .extend(degraded.map(|why| SourceProblem::new(name, why)));
+                    if let Some(why) = refused {
+                        self.pressure_problem(&name, format!("polled only: {why}"));
+                    }
                 }
-                Err(why) => self.pressure_problems.push(SourceProblem::new(name, why)),
+                Err(why) => self.pressure_problem(&name, why),
             }
         }
         self.list_units(at);
     }
 
     fn read_mounts(&mut self, at: At) {
-        self.mounts_read = at;
+        self.mounts_due = at.plus(MOUNTS_EVERY);
         let Some(mounts) = &mut self.mounts else {
             return;
         };
@@ -263,7 +255,7 @@ impl Work {
             Ok(signals) => {
                 self.mounts_problem = None;
                 for signal in signals {
-                    self.send(signal);
+                    self.outbox.send(signal);
                 }
                 self.mark_file_systems(at);
             }
@@ -294,6 +286,15 @@ impl Work {
                 }
             }
         }
+    }
+
+    fn read_fs_errors(&mut self, at: At) {
+        let fs_errors = self.fs_errors.as_mut();
+        for signal in fs_errors.map(|own| own.read(at)).unwrap_or_default() {
+            self.outbox.send(signal);
+        }
+        // It reports the error first and gives up after that, of which nothing wakes us.
+        self.mounts_due = self.mounts_due.min(at.plus(SOON));
     }
 
     /// Watches units that are new and forgets those that are gone.
@@ -327,7 +328,7 @@ impl Work {
         problems: &mut Vec<SourceProblem>,
     ) {
         self.units.retain(|path, _| units.contains_key(path));
-        let (mut beyond, mut refusals) = (0_usize, BTreeMap::<String, usize>::new());
+        let (mut beyond, mut refused) = (0_usize, BTreeSet::new());
         for (path, unit) in units.iter().filter(|(path, unit)| is_units_own(path, unit)) {
             if self.units.contains_key(path) {
                 continue;
@@ -341,17 +342,13 @@ impl Work {
             for threshold in &self.options.pressure.units {
                 let file = dir.join(format!("{}.pressure", threshold.file()));
                 let subject = Subject::Unit(unit.clone());
-                let opened = Watched::open(subject, *threshold, &file);
-                // One that went between listing and opening is no problem.
-                let refused = match opened {
-                    Ok((watched, refused)) => {
+                match Watched::open(subject, *threshold, &file) {
+                    Ok((watched, degraded)) => {
                         all.push(watched);
-                        refused
+                        refused.extend(degraded.map(|why| format!("polled only: {why}")));
                     }
-                    Err(why) => dir.exists().then_some(why),
-                };
-                if let Some(why) = refused {
-                    *refusals.entry(why).or_default() += 1;
+                    // One that went between listing and opening is no problem.
+                    Err(why) => refused.extend(dir.exists().then_some(why)),
                 }
             }
             self.units.insert(path.clone(), all);
@@ -361,15 +358,17 @@ impl Work {
             let reason = format!("{beyond} units beyond the first {watched} are not watched");
             problems.push(SourceProblem::new("pressure of units", reason));
         }
-        let refused = refusals.into_iter().map(|(why, count)| {
-            SourceProblem::new(
-                "pressure of units",
-                format!("no trigger for {count}: {why}"),
-            )
-        });
-        self.pressure_problems.extend(refused);
-        // Each refusal is told once; a host that has many kinds of them has one cause.
-        self.pressure_problems.truncate(32);
+        for why in refused {
+            self.pressure_problem("pressure of units", why);
+        }
+    }
+
+    /// Remembers a problem once; each has one cause for all units.
+    fn pressure_problem(&mut self, source: &str, why: String) {
+        let problem = SourceProblem::new(source, why);
+        if !self.pressure_problems.contains(&problem) {
+            self.pressure_problems.push(problem);
+        }
     }
 
     /// Reads what has no trigger.
@@ -387,39 +386,7 @@ impl Work {
 
     fn tell_pressure(&mut self, signal: Signal) {
         if self.quiet.lets(&signal) {
-            self.send(signal);
-        }
-    }
-
-    fn send(&mut self, signal: Signal) {
-        self.send_pending();
-        let Err(full) = self.try_send(signal) else {
-            return;
-        };
-        if self.pending.len() < PENDING_MAX {
-            self.pending.push_back(full);
-        } else {
-            self.shared.dropped.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn send_pending(&mut self) {
-        while let Some(signal) = self.pending.pop_front() {
-            if let Err(signal) = self.try_send(signal) {
-                self.pending.push_front(signal);
-                return;
-            }
-        }
-    }
-
-    /// Gives the signal back if the queue is full or one waits already, so that order is kept.
-    fn try_send(&self, signal: Signal) -> Result<(), Signal> {
-        if !self.pending.is_empty() {
-            return Err(signal);
-        }
-        match self.queue.try_send(signal) {
-            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
-            Err(TrySendError::Full(signal)) => Err(signal),
+            self.outbox.send(signal);
         }
     }
 
