@@ -95,10 +95,10 @@ impl CostSample {
     }
 }
 
-/// Sum of what the kernel accounts to each map (`memlock`, since 6.4 its true usage).
+/// Sum of what each map takes.
 pub(crate) fn map_bytes(maps: &[OwnedFd]) -> Result<u64, ProbeError> {
     maps.iter()
-        .map(|map| Ok(FdInfo::of(map.as_fd())?.number("memlock").unwrap_or(0)))
+        .map(|map| Ok(FdInfo::of(map.as_fd())?.map_bytes()))
         .sum()
 }
 

@@ -9,6 +9,9 @@ use aya::Ebpf;
 
 use super::error::ProbeError;
 
+/// `BPF_MAP_TYPE_RINGBUF`, include/uapi/linux/bpf.h.
+const TYPE_RINGBUF: u64 = 27;
+
 /// The text of one file: lines of `name:\tvalue`.
 pub(crate) struct FdInfo(String);
 
@@ -30,6 +33,17 @@ impl FdInfo {
         }
     }
 
+    /// Bytes that this map takes in the kernel, as it accounts for them (`memlock`, since 6.4 the
+    /// true usage). From 5.11 to 6.3 a ring's data is left out there, so it counts by its size.
+    pub(crate) fn map_bytes(&self) -> u64 {
+        let bytes = self.number("memlock").unwrap_or(0);
+        if self.number("map_type") == Some(TYPE_RINGBUF) {
+            bytes.max(self.number("max_entries").unwrap_or(0))
+        } else {
+            bytes
+        }
+    }
+
     /// The number called `name`.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
         let value = |line: &str| {
@@ -46,6 +60,15 @@ impl FdInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ring_counts_where_the_kernel_leaves_it_out() {
+        let bytes = |text: &str| FdInfo(text.to_owned()).map_bytes();
+        let hash = "map_type:\t1\nmax_entries:\t65536\nmemlock:\t4096\n";
+        let before = "map_type:\t27\nmax_entries:\t65536\nmemlock:\t0\n";
+        let since = "map_type:\t27\nmax_entries:\t65536\nmemlock:\t78152\n";
+        assert_eq!([hash, before, since].map(bytes), [4096, 65536, 78152]);
+    }
 
     #[test]
     fn numbers_are_found_by_their_whole_name() {
