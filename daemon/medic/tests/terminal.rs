@@ -26,7 +26,7 @@ cd "$SCENE"
 tty >tty
 stty rows 30 cols 132
 stty -g >before
-"$MEDIC" top --every 200ms
+sh -c 'echo $$ >pid; exec "$MEDIC" top --every 200ms'
 echo $? >code
 stty -g >after
 "#;
@@ -161,6 +161,17 @@ fn escape_and_control_c_leave_too() {
         terminal.press(key);
         terminal.end("0");
     }
+}
+
+#[test]
+fn a_signal_to_end_leaves_the_terminal_as_it_was() {
+    let scene = Scene::new();
+    let terminal = Terminal::start(&scene);
+    terminal.wait_for("NETFILTER_DROP");
+    let pid = fs::read_to_string(terminal.dir.join("pid")).unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    terminal.end("0");
 }
 
 #[test]

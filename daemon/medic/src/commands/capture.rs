@@ -120,8 +120,8 @@ fn filter(wanted: &Events) -> String {
 
 fn print(out: &Out, (answer, page): (Value, EventPage)) -> Result<EventPage, Failed> {
     if out.json {
-        let rows = answer["events"].as_array().into_iter().flatten();
-        rows.map(|row| out.line(row)).collect::<Result<(), _>>()?;
+        let mut rows = answer["events"].as_array().into_iter().flatten();
+        rows.try_for_each(|row| out.line(row))?;
     } else {
         out.text(&render::events::lines(&page.events, out.style))?;
     }
