@@ -1,10 +1,15 @@
 //! The command line: every word `medic` understands.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use hostmedic_model::{
+    signal::SignalKind,
     subject::{BadUnitName, UnitName},
     time::Span,
 };
@@ -86,6 +91,19 @@ pub(crate) enum Task {
     },
     /// Prints each new record as it comes.
     Watch,
+    /// The kernel hooks: what each gives here, what it counted, lost and costs.
+    Probes {
+        /// Show every counter of the loss ledger.
+        #[arg(long)]
+        ledger: bool,
+    },
+    /// Events that are kept, oldest first; as JSON, one a line.
+    Events(Events),
+    /// What the audit chain proves about one hook and a span of time; ends with 7 when it cannot
+    /// say.
+    Coverage(Coverage),
+    /// A live picture of the host; `q` leaves.
+    Top(Top),
     /// Playbooks: the rules.
     #[command(subcommand)]
     Playbook(Playbook),
@@ -126,6 +144,110 @@ pub(crate) struct Inhibit {
 /// A unit name, checked as systemd would.
 fn unit_name(name: &str) -> Result<UnitName, BadUnitName> {
     UnitName::new(name)
+}
+
+/// `medic events`.
+#[derive(Args, Debug)]
+pub(crate) struct Events {
+    /// Only from then on: 1h (ago), or a moment in UTC such as '2026-08-14 02:17:03'.
+    #[arg(long, value_name = "WHEN", default_value = "1h")]
+    pub(crate) since: Moment,
+    /// Only before then.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<Moment>,
+    /// Only about this unit.
+    #[arg(long, value_name = "UNIT", value_parser = unit_name)]
+    pub(crate) unit: Option<UnitName>,
+    /// Only of this kind, such as `oom_kill`; may be given more than once.
+    #[arg(long = "kind", value_name = "KIND", value_delimiter = ',', value_parser = signal_kind)]
+    pub(crate) kinds: Vec<SignalKind>,
+    /// Only the newest of them.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: Option<u32>,
+    /// Then print each new one as it comes, until Ctrl-C.
+    #[arg(long, conflicts_with = "until")]
+    pub(crate) follow: bool,
+}
+
+/// `medic coverage`.
+#[derive(Args, Debug)]
+pub(crate) struct Coverage {
+    /// The hook, as `medic probes` names it.
+    #[arg(long, default_value = "oom_victim")]
+    pub(crate) hook: String,
+    /// From then on: 8h (ago), or a moment in UTC.
+    #[arg(long, value_name = "WHEN", default_value = "8h")]
+    pub(crate) since: Moment,
+    /// Until then; without it, until the end of the newest row of the ledger.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<Moment>,
+}
+
+/// `medic top`.
+#[derive(Args, Debug)]
+pub(crate) struct Top {
+    /// How often to look.
+    #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = every)]
+    pub(crate) every: Span,
+    /// Print one picture as plain text; also when stdout is no terminal.
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+/// A pace that neither the daemon nor the reader suffers from.
+fn every(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    let allowed = Duration::from_millis(200)..=Duration::from_secs(3600);
+    if allowed.contains(&span.0) {
+        Ok(span)
+    } else {
+        Err(format!("`{text}` is not within 200ms..=1h"))
+    }
+}
+
+/// The model's word for a kind of event.
+fn signal_kind(word: &str) -> Result<SignalKind, String> {
+    serde_json::from_value(word.into()).map_err(|error| error.to_string())
+}
+
+/// A moment as people name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// So long ago.
+    Ago(Span),
+    /// Unix milliseconds.
+    At(i64),
+}
+
+impl Moment {
+    /// In Unix milliseconds, if it is `now_ms`.
+    pub(crate) fn wall_ms(self, now_ms: i64) -> i64 {
+        match self {
+            Self::Ago(span) => {
+                let ms = i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
+                now_ms.saturating_sub(ms)
+            }
+            Self::At(wall_ms) => wall_ms,
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(span) = text.parse() {
+            return Ok(Self::Ago(span));
+        }
+        let moment = humantime::parse_rfc3339_weak(text)
+            .map_err(|_| format!("`{text}` is neither a span such as 8h nor a moment in UTC such as '2026-08-14 02:17:03'"))?;
+        let since_1970 = moment
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_err(|_| format!("`{text}` is before 1970"))?;
+        Ok(Self::At(
+            i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX),
+        ))
+    }
 }
 
 /// Where the daemon keeps its state.
@@ -251,6 +373,36 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn moments_are_spans_or_utc() {
+        let now = 1_786_673_823_000;
+        for (text, expected) in [
+            ("1h", now - 3_600_000),
+            ("90s", now - 90_000),
+            ("2026-08-14 02:17:03", now),
+            ("2026-08-14T02:17:03Z", now),
+            ("2026-08-14 02:17:03.412Z", now + 412),
+        ] {
+            assert_eq!(text.parse::<Moment>().unwrap().wall_ms(now), expected);
+        }
+        assert!("noon".parse::<Moment>().unwrap_err().contains("`noon`"));
+        assert!("1900-01-01 00:00:00".parse::<Moment>().is_err());
+    }
+
+    #[test]
+    fn events_and_top_refuse_nonsense() {
+        for (bad, says) in [
+            ("medic events --kind oom", "unknown variant `oom`"),
+            ("medic events --limit 0", "0 is not in 1..=1000"),
+            ("medic events --follow --until 1h", "cannot be used with"),
+            ("medic top --every 1ms", "200ms"),
+            ("medic coverage --since noon", "`noon`"),
+        ] {
+            let error = Cli::try_parse_from(bad.split(' ')).unwrap_err().to_string();
+            assert!(error.contains(says), "{bad}: {error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What each word of the command line does; one file a group.
 
+mod capture;
 #[cfg(feature = "offline")]
 mod chain;
 mod completions;
@@ -9,6 +10,7 @@ mod operate;
 mod pause_file;
 mod playbook;
 mod show;
+mod top;
 mod watch;
 
 use crate::{
@@ -34,6 +36,10 @@ pub(crate) async fn run(cli: &Cli, out: &Out) -> Result<Exit, Failed> {
         Task::Pause { reason, state } => operate::pause(&client, out, reason, &state.dir).await,
         Task::Resume { state } => operate::resume(&client, out, &state.dir).await,
         Task::Watch => watch::watch(&client, out).await,
+        Task::Probes { ledger } => capture::probes(&client, out, *ledger).await,
+        Task::Events(wanted) => capture::events(&client, out, wanted).await,
+        Task::Coverage(wanted) => capture::coverage(&client, out, wanted).await,
+        Task::Top(wanted) => top::top(&client, out, wanted).await,
         Task::Playbook(Playbook::Lint { paths }) => playbook::lint(out, paths),
         Task::Playbook(Playbook::List) => show::playbooks(&client, out).await,
         Task::Audit(Audit::Show { from, limit }) => show::audit(&client, out, *from, *limit).await,

@@ -19,12 +19,14 @@ pub enum Exit {
     NotFound,
     /// The daemon said no.
     Refused,
+    /// The audit chain does not prove what was asked.
+    CannotSay,
     /// Anything else.
     Internal,
 }
 
 /// Every exit code and what it means, as `--help` shows them.
-pub const EXITS: [(Exit, u8, &str); 8] = [
+pub const EXITS: [(Exit, u8, &str); 9] = [
     (Exit::Ok, 0, "done"),
     (
         Exit::Finding,
@@ -44,6 +46,11 @@ pub const EXITS: [(Exit, u8, &str); 8] = [
         "there is no such incident, inhibit, file, ...",
     ),
     (Exit::Refused, 6, "the daemon refused the command"),
+    (
+        Exit::CannotSay,
+        7,
+        "cannot say: not all of the time that was asked about is covered",
+    ),
     (
         Exit::Internal,
         70,

@@ -35,7 +35,7 @@ pub enum Fact {
     HungTask(HungTask),
     /// A CPU does not come to rest, and RCU waits for it.
     RcuStall(RcuStall),
-    /// Memory, a PCIe device or a CPU reported an error.
+    /// Memory, a `PCIe` device or a CPU reported an error.
     HardwareError(HardwareError),
     /// A block device failed a request.
     BlockError(BlockError),

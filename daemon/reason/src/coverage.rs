@@ -30,6 +30,7 @@ pub struct Account {
     run: Option<Run>,
     /// Newest record, and its boot.
     newest: Option<(At, BootId)>,
+    boots: u32,
     /// Counters at the end of the newest row that had any.
     counters: Option<HookCounters>,
     rows: Vec<Row>,
@@ -53,6 +54,10 @@ struct Run {
 /// One row of the ledger, as far as it concerns the hook.
 #[derive(Debug)]
 struct Row {
+    /// Its beginning and end, and the count of boots seen until then.
+    from: At,
+    to: At,
+    boots: u32,
     span: WallSpan,
     seen: u64,
     delivered: u64,
@@ -67,6 +72,7 @@ impl Account {
             known: false,
             run: None,
             newest: None,
+            boots: 0,
             counters: None,
             rows: Vec::new(),
             firm: Vec::new(),
@@ -76,6 +82,9 @@ impl Account {
 
     /// Takes the next record of the chain in.
     pub fn take(&mut self, record: &Record) {
+        if (self.newest.as_ref()).is_none_or(|(_, boot)| *boot != record.boot) {
+            self.boots += 1;
+        }
         match &record.body {
             Body::Started(started) => self.started(record, started),
             Body::Stopped { .. } => {
@@ -164,8 +173,25 @@ impl Account {
         }
         run.mode = mode;
         run.mode_since = at;
-        self.rows
-            .push(Row::new(span, self.counters.as_ref(), counters));
+        // The counters were read a little before the row was written. What came in between is in
+        // the next row, so that is where the row before it really ends.
+        if let Some(last) = self.rows.last_mut()
+            && last.boots == self.boots
+            && (last.from.boot_ns..last.to.boot_ns).contains(&from.boot_ns)
+        {
+            last.to = from;
+            last.span = hull(last.from, from);
+        }
+        let (seen, delivered, lost) = rose(self.counters.as_ref(), counters);
+        self.rows.push(Row {
+            from,
+            to: at,
+            boots: self.boots,
+            span,
+            seen,
+            delivered,
+            lost,
+        });
         self.counters = Some(counters.clone());
     }
 
@@ -186,16 +212,15 @@ impl Account {
         }
         let since_ms = self.query.since_ms;
         let rows_end = self.rows.last().map_or(newest_ms, |row| row.span.to_ms);
+        let end_ms = if rows_end > since_ms {
+            rows_end
+        } else {
+            newest_ms
+        };
         let asked = WallSpan {
             from_ms: since_ms,
             to_ms: (self.query.until_ms)
-                .unwrap_or_else(|| {
-                    if rows_end > since_ms {
-                        rows_end
-                    } else {
-                        newest_ms
-                    }
-                })
+                .unwrap_or(end_ms)
                 .max(since_ms.saturating_add(1)),
         };
         let span = self.whole_rows(asked);
@@ -289,31 +314,29 @@ enum Claim<'a> {
     Weak(&'a Gap),
 }
 
-impl Row {
-    /// The row's own numbers. Counters only rise, so one that fell began anew with its maps.
-    fn new(span: WallSpan, before: Option<&HookCounters>, after: &HookCounters) -> Self {
-        let zero = HookCounters::default();
-        let before = before
-            .filter(|before| !fell(before, after))
-            .unwrap_or(&zero);
-        let rose = |counter: fn(&HookCounters) -> u64| counter(after) - counter(before);
-        // What is read from the spill may belong to an earlier row; so no more is taken for
-        // saved than leaves nothing unsaved.
-        let unsaved = after.ring_full.saturating_sub(after.recovered);
-        let lost = [
-            rose(|c| c.rate_limited),
-            rose(|c| c.sampled_out),
-            rose(|c| c.ring_full).min(unsaved),
-            rose(|c| c.map_full),
-            rose(|c| c.missed),
-        ];
-        Self {
-            span,
-            seen: rose(|c| c.seen).saturating_sub(rose(|c| c.filtered)),
-            delivered: rose(|c| c.delivered).saturating_add(rose(|c| c.aggregated)),
-            lost: lost.into_iter().fold(0, u64::saturating_add),
-        }
-    }
+/// A row's own numbers: seen, delivered, lost. Counters only rise, so if one fell they began anew
+/// with their maps.
+fn rose(before: Option<&HookCounters>, after: &HookCounters) -> (u64, u64, u64) {
+    let zero = HookCounters::default();
+    let before = before
+        .filter(|before| !fell(before, after))
+        .unwrap_or(&zero);
+    let rose = |counter: fn(&HookCounters) -> u64| counter(after) - counter(before);
+    // What is read from the spill may belong to an earlier row; so no more is taken for saved
+    // than leaves nothing unsaved.
+    let unsaved = after.ring_full.saturating_sub(after.recovered);
+    let lost = [
+        rose(|c| c.rate_limited),
+        rose(|c| c.sampled_out),
+        rose(|c| c.ring_full).min(unsaved),
+        rose(|c| c.map_full),
+        rose(|c| c.missed),
+    ];
+    (
+        rose(|c| c.seen).saturating_sub(rose(|c| c.filtered)),
+        rose(|c| c.delivered).saturating_add(rose(|c| c.aggregated)),
+        lost.into_iter().fold(0, u64::saturating_add),
+    )
 }
 
 /// Whether any counter is less than it was.

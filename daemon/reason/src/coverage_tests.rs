@@ -357,6 +357,35 @@ fn a_clock_set_back_makes_a_row_count_for_both_readings() {
     assert!(!open.proven, "{}", open.statement);
 }
 
+/// Counters are read a moment before their row is written: rows overlap by that much, and a span
+/// must not be rounded from one to the next through the whole chain.
+#[test]
+fn rows_that_overlap_by_a_moment_stay_apart() {
+    let mut chain = Chain::new();
+    chain.start(0, Coverage::Captured, None);
+    for n in 0..4 {
+        let mut from = chain.at(n * 15);
+        if n > 0 {
+            from.boot_ns -= 5_000_000;
+            from.wall_ms -= 5;
+        }
+        let row = CoverageRow {
+            from,
+            reduced: Vec::new(),
+            hooks: vec![saw(if n > 1 { 2 } else { 0 })],
+            queues: QueueCounters::default(),
+        };
+        chain.push(n * 15 + 15, Body::Coverage(row));
+    }
+    let answer = chain.ask(20, 25);
+    assert!(answer.proven, "{}", answer.statement);
+    let span = answer.span;
+    assert_eq!(span.from_ms, T + 15 * MIN - 5);
+    assert_eq!(span.to_ms, T + 30 * MIN - 5);
+    assert_eq!(answer.seen, 0);
+    assert_eq!(chain.ask(0, 60).seen, 2);
+}
+
 #[test]
 fn an_unknown_hook_has_no_account() {
     let query = CoverageQuery {

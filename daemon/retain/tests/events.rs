@@ -62,8 +62,8 @@ fn all() -> EventQuery {
     }
 }
 
-fn ask(events: &Events, query: EventQuery) -> Vec<u64> {
-    let found = events.query(&query).unwrap();
+fn ask(events: &Events, query: &EventQuery) -> Vec<u64> {
+    let found = events.query(query).unwrap();
     found.events.into_iter().map(|row| row.seq).collect()
 }
 
@@ -91,18 +91,18 @@ fn a_query_gives_the_newest_or_goes_on_from_a_number() {
     let events = open(dir.path());
     fill(&events, 0..1000);
     let few = EventQuery { limit: 3, ..all() };
-    assert_eq!(ask(&events, few.clone()), [998, 999, 1000]);
+    assert_eq!(ask(&events, &few), [998, 999, 1000]);
     let after = |after| EventQuery {
         after: Some(after),
         ..few.clone()
     };
     let page = events.query(&after(5)).unwrap();
-    assert_eq!(ask(&events, after(5)), [6, 7, 8]);
+    assert_eq!(ask(&events, &after(5)), [6, 7, 8]);
     assert_eq!(page.next_after, Some(8));
     let last = events.query(&after(997)).unwrap();
     assert_eq!((last.events.len(), last.next_after), (3, None));
-    assert_eq!(ask(&events, after(1000)), [0; 0]);
-    assert_eq!(ask(&events, after(u64::MAX)), [0; 0]);
+    assert_eq!(ask(&events, &after(1000)), [0; 0]);
+    assert_eq!(ask(&events, &after(u64::MAX)), [0; 0]);
 
     // A span of time, from either side.
     let span = EventQuery {
@@ -110,12 +110,12 @@ fn a_query_gives_the_newest_or_goes_on_from_a_number() {
         until_ms: Some(NOW + 13_000),
         ..all()
     };
-    assert_eq!(ask(&events, span.clone()), [11, 12, 13]);
+    assert_eq!(ask(&events, &span), [11, 12, 13]);
     let forth = EventQuery {
         after: Some(0),
         ..span
     };
-    assert_eq!(ask(&events, forth), [11, 12, 13]);
+    assert_eq!(ask(&events, &forth), [11, 12, 13]);
 
     // Subject and kind.
     let kills = EventQuery {
@@ -124,17 +124,17 @@ fn a_query_gives_the_newest_or_goes_on_from_a_number() {
         limit: 2,
         ..all()
     };
-    assert_eq!(ask(&events, kills.clone()), [981, 991]);
+    assert_eq!(ask(&events, &kills), [981, 991]);
     let none = EventQuery {
         kinds: vec![SignalKind::HungTask],
         ..all()
     };
-    assert_eq!(ask(&events, none), [0; 0]);
+    assert_eq!(ask(&events, &none), [0; 0]);
     let from_the_start = EventQuery {
         after: Some(0),
         ..kills
     };
-    assert_eq!(ask(&events, from_the_start), [1, 11]);
+    assert_eq!(ask(&events, &from_the_start), [1, 11]);
 }
 
 #[test]
@@ -150,12 +150,12 @@ fn a_clock_that_was_set_hides_nothing() {
         ..all()
     };
     let expected: Vec<u64> = (1..=10).chain(21..=30).collect();
-    assert_eq!(ask(&events, since.clone()), expected);
+    assert_eq!(ask(&events, &since), expected);
     let forth = EventQuery {
         after: Some(0),
         ..since
     };
-    assert_eq!(ask(&events, forth), expected);
+    assert_eq!(ask(&events, &forth), expected);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn numbers_rise_across_restarts_and_even_without_the_database() {
     for n in 0..4 {
         let events = open(dir.path());
         fill(&events, n * 10..n * 10 + 10);
-        let seqs = ask(&events, all());
+        let seqs = ask(&events, &all());
         assert_eq!(seqs.len() as i64, if n == 3 { 10 } else { n * 10 + 10 });
         assert!(seqs.is_sorted());
         let last = *seqs.last().unwrap();
@@ -187,7 +187,7 @@ fn too_many_and_too_old_go_first() {
     };
     let events = Events::open(dir.path(), keep).unwrap();
     fill(&events, 0..5050);
-    let kept = ask(&events, all());
+    let kept = ask(&events, &all());
     assert!((400..=1000).contains(&kept.len()), "{}", kept.len());
     assert_eq!(*kept.last().unwrap(), 5050);
     assert!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]));
@@ -196,12 +196,12 @@ fn too_many_and_too_old_go_first() {
     // The bound counts events, not numbers, of which a restart skips many.
     let events = Events::open(dir.path(), keep).unwrap();
     fill(&events, 5050..5060);
-    assert_eq!(ask(&events, all()).len(), kept.len() + 10);
+    assert_eq!(ask(&events, &all()).len(), kept.len() + 10);
 
     // An hour after the last but five.
     let now = NOW + 5055 * 1000 + 3_600_000;
     events.append(&[signal(9000)], now).unwrap();
-    assert_eq!(ask(&events, all()).len(), 6);
+    assert_eq!(ask(&events, &all()).len(), 6);
     assert_eq!(events.kept_since().unwrap(), Some(signal(5055).at));
 }
 
@@ -261,7 +261,7 @@ fn lost_tables_and_torn_logs_do_not_keep_it_from_opening() {
     fs::remove_file(tables(dir.path()).remove(0)).unwrap();
     let events = open(dir.path());
     fill(&events, 0..10);
-    assert_eq!(ask(&events, all()).len(), 10);
+    assert_eq!(ask(&events, &all()).len(), 10);
     drop(events);
 
     // Everything is nonsense, the list of tables too.
@@ -272,9 +272,9 @@ fn lost_tables_and_torn_logs_do_not_keep_it_from_opening() {
         }
     }
     let events = open(dir.path());
-    let before = ask(&events, all()).last().copied().unwrap_or(5010);
+    let before = ask(&events, &all()).last().copied().unwrap_or(5010);
     fill(&events, 0..10);
-    let seqs = ask(&events, all());
+    let seqs = ask(&events, &all());
     assert!(seqs.len() >= 10 && *seqs.last().unwrap() > before);
 }
 
@@ -308,5 +308,5 @@ fn the_writer_stores_what_it_says() {
     writer.stop(&mut counters);
     assert_eq!(counters.taken, 2000);
     assert_eq!(counters.stored + counters.not_stored, 2000);
-    assert_eq!(ask(&events, all()).len() as u64, counters.stored);
+    assert_eq!(ask(&events, &all()).len() as u64, counters.stored);
 }

@@ -46,14 +46,9 @@ pub(crate) fn line(evidence: &Evidence) -> String {
     }
 }
 
+/// The model's words; of a unit's state also what tells its runs apart.
 fn fact(fact: &Fact) -> String {
     match fact {
-        Fact::OomKill(kill) => {
-            format!(
-                "the kernel killed {} (pid {}) for lack of memory",
-                kill.comm, kill.pid
-            )
-        }
         Fact::UnitState(state) => unit_state(state),
         other => other.to_string(),
     }

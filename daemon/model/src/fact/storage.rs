@@ -18,7 +18,7 @@ pub struct Device {
     pub serial: Option<String>,
 }
 
-/// What a request was to do. Source: `enum req_op`, include/linux/blk_types.h.
+/// What a request was to do. Source: `enum req_op`, `include/linux/blk_types.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the kernel's names")]

@@ -31,7 +31,7 @@ pub struct RcuStall {
 pub struct HardwareError {
     /// What failed.
     pub source: HardwareSource,
-    /// Where, in the kernel's words: a page frame, a memory module's label, a PCIe device, a CPU.
+    /// Where, in the kernel's words: a page frame, a memory module's label, a `PCIe` device, a CPU.
     pub place: String,
     /// Whether the hardware corrected it; `None` when it did not say.
     pub corrected: Option<bool>,
@@ -45,7 +45,7 @@ pub enum HardwareSource {
     MemoryController,
     /// A page that is no longer used because its memory fails.
     MemoryPage,
-    /// A PCIe device (Advanced Error Reporting).
+    /// A `PCIe` device (Advanced Error Reporting).
     Pcie,
     /// A CPU's machine check.
     MachineCheck,
