@@ -135,16 +135,20 @@ fn victim_is_named_and_not_who_asked_for_memory() {
         Some(9),
         "the large one was not chosen"
     );
-    assert!(small.wait().unwrap().success());
+    // While the large one is still giving its memory back, the kernel may choose again.
+    let small_was_killed = small.wait().unwrap().signal() == Some(9);
     let is_whole = capture.coverage("oom_victim") == Coverage::Captured;
     let account = capture.stop();
 
-    assert_eq!(kills_of(&account, small.id()), []);
+    let kills_of_small = kills_of(&account, small.id());
+    assert_eq!(kills_of_small.len(), usize::from(small_was_killed));
     let kills = kills_of(&account, large.id());
     assert_eq!(kills.len(), 1, "{kills:?}");
     if is_whole {
         assert_eq!(kills[0].1.cgroup_id, cage.first.id());
         assert_ne!(kills[0].1.cgroup_id, cage.second.id());
+        let is_its_own = |kill: &(u64, OomKill)| kill.1.cgroup_id == cage.second.id();
+        assert!(kills_of_small.iter().all(is_its_own));
     }
 }
 
