@@ -11,8 +11,12 @@ use std::{fs, path::Path};
 use hostmedic_tests::nspawn::{Nspawn, Options};
 
 /// Shipped file and its place on a host.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("medicd.service", "usr/lib/systemd/system/medicd.service"),
+    (
+        "run-hostmedic\\x2dbpf.mount",
+        "usr/lib/systemd/system/run-hostmedic\\x2dbpf.mount",
+    ),
     (
         "medic-collector.service",
         "usr/lib/systemd/system/medic-collector.service",

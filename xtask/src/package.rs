@@ -14,10 +14,14 @@ use crate::{
 pub(crate) const PROGRAMS: [&str; 3] = ["medicd", "medic", "medic-collector"];
 
 /// Files of the clone, where they go on a host, and their mode.
-pub(crate) const FILES: [(&str, &str); 8] = [
+pub(crate) const FILES: [(&str, &str); 9] = [
     (
         "systemd/medicd.service",
         "usr/lib/systemd/system/medicd.service",
+    ),
+    (
+        "systemd/run-hostmedic\\x2dbpf.mount",
+        "usr/lib/systemd/system/run-hostmedic\\x2dbpf.mount",
     ),
     (
         "systemd/medic-collector.service",
