@@ -12,19 +12,13 @@ use hostmedic_model::{
     record::{Body, Record, Started},
     signal::Signal,
     time::At,
-    view::{Budget, ReplicationStatus},
+    view::ReplicationStatus,
     wake::{Effect, Wake},
 };
 use hostmedic_observe::{host::clock, subject::Subjects};
 use hostmedic_reason::pipeline::State;
 use hostmedic_respond::{capture::Capture, crash::crash_point};
-use hostmedic_retain::{
-    bundle::Bundle,
-    keys::HostKey,
-    ledger::Ledger,
-    replicate::{self, Pace, Refusal, Replication},
-    store::Store,
-};
+use hostmedic_retain::{keys::HostKey, ledger::Ledger};
 use hostmedic_serve as serve;
 use sd_notify::NotifyState;
 use tokio::{
@@ -43,7 +37,9 @@ use crate::{
 };
 
 mod bus_link;
+mod open;
 mod pause_flag;
+mod pulse;
 mod status;
 
 use bus_link::Bus;
@@ -67,12 +63,6 @@ const TICK: Duration = Duration::from_millis(500);
 const COVERAGE_EVERY: Duration = Duration::from_secs(15 * 60);
 /// The calendar is read this often beside every decision's own look, for `medic status`.
 const CALENDAR_EVERY: Duration = Duration::from_secs(60);
-/// The hooks are timed this often, for a second.
-const TIMING_EVERY: Duration = Duration::from_secs(60);
-/// What the probes counted is looked at this often.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Hooks whose module was not there are tried again this often.
-const MODULES_EVERY: Duration = Duration::from_secs(60);
 /// How far back the chain is read at the start: what limits and recurrence look at.
 const RECALL_MS: i64 = 31 * 24 * 3_600_000;
 
@@ -146,21 +136,10 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         sink: Arc::new(EventSink::open(&config.state_dir.join("events"))),
         attribution: Attribution::new(subjects.clone()),
     };
-    let budget = Budget {
-        hook_ratio: config.capture.hook_budget_ratio,
-        all_ratio: config.capture.all_budget_ratio,
-    };
-    let vitals = Arc::new(Vitals::new(
-        budget,
-        Arc::clone(&outlets.sink),
-        outlets.attribution.clone(),
-    ));
-    let (probes, reports) = sources::start_probes(&config, &outlets);
-    vitals.adopt(probes, reports, seen_until);
-    sources::start_host_signals(&config, &outlets);
+    let vitals = open::capture(&config, &outlets, seen_until);
     let _bus_status = sources::start_unit_watch(&config, &subjects, &signals_in);
     let mut samples = sources::start_sampler(&config, &subjects, &vitals);
-    let (loads_in, mut loads) = mpsc::channel(1);
+    let mut loads = pulse::start(&vitals);
     let (answers_in, mut answers) = mpsc::channel(ANSWERS_MAX);
     let (questions_in, mut questions) = mpsc::channel(QUESTIONS_MAX);
     let (records, _) = broadcast::channel(WATCHED_MAX);
@@ -168,7 +147,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         |_| "unknown".to_owned(),
         |name| name.nodename().to_string_lossy().into_owned(),
     );
-    let (replication, mut refusals) = start_replication(&config, ledger.store(), &hostname)?;
+    let (replication, mut refusals) = open::replication(&config, ledger.store(), &hostname)?;
 
     let mut driver = Driver {
         pause_flag: PauseFlag::in_dir(&config.state_dir),
@@ -220,11 +199,6 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut coverage =
         tokio::time::interval_at(tokio::time::Instant::now() + COVERAGE_EVERY, COVERAGE_EVERY);
-    let mut timing = tokio::time::interval(TIMING_EVERY);
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut modules =
-        tokio::time::interval_at(tokio::time::Instant::now() + MODULES_EVERY, MODULES_EVERY);
     let mut calendar = tokio::time::interval(CALENDAR_EVERY);
     calendar.set_missed_tick_behavior(MissedTickBehavior::Delay);
     notify(&[NotifyState::Ready]);
@@ -268,21 +242,9 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
                     _ = answers.send(Wake::Calendar(bus.calendar().await)).await;
                 });
             }
-            _ = look.tick() => {
-                let (vitals, loads) = (Arc::clone(&driver.vitals), loads_in.clone());
-                tokio::task::spawn_blocking(move || _ = loads.try_send(vitals.look()));
-            }
             Some(loads) = loads.recv() => {
                 let budget = driver.vitals.budget();
                 driver.apply(Wake::HookLoads { budget, loads }).await;
-            }
-            _ = modules.tick() => {
-                let vitals = Arc::clone(&driver.vitals);
-                tokio::task::spawn_blocking(move || vitals.revisit());
-            }
-            _ = timing.tick() => {
-                let vitals = Arc::clone(&driver.vitals);
-                tokio::spawn(async move { vitals.time_hooks().await });
             }
         }
     };
@@ -299,31 +261,6 @@ fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "Cannot tell systemd.");
     }
-}
-
-/// Begins to copy the chain to the collector, if there is one.
-fn start_replication(
-    config: &Config,
-    store: Store,
-    hostname: &str,
-) -> anyhow::Result<(watch::Receiver<ReplicationStatus>, mpsc::Receiver<Refusal>)> {
-    let Some(collector) = &config.collector else {
-        let (_, status) = watch::channel(ReplicationStatus::default());
-        let (_, refusals) = mpsc::channel(1);
-        return Ok((status, refusals));
-    };
-    let bundle = Bundle::load(&collector.bundle)?;
-    let Replication {
-        status, refusals, ..
-    } = replicate::spawn(
-        replicate::Config {
-            bundle,
-            hostname: hostname.to_owned(),
-            pace: Pace::default(),
-        },
-        store,
-    );
-    Ok((status, refusals))
 }
 
 impl Driver {
