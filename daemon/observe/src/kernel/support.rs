@@ -144,6 +144,8 @@ mod tests {
             .zip(&support.offsets)
             .filter(|(_, offset)| offset.is_err())
             .map(|(field, _)| field.global)
+            // A kernel without machine checks has no structure for them.
+            .filter(|global| !global.starts_with("OFF_MCE"))
             .collect();
         // A disk is found one way or the other.
         assert!(
