@@ -209,6 +209,7 @@ fn lost_data_of_a_device_is_told() {
     assert!(!errors.is_empty(), "{:#?}", troubles(&account));
     for (_, lost) in &errors {
         assert_eq!((lost.inode, &lost.device), (0, &device(disk.numbers())));
+        assert!(["EIO", "ENOSPC"].contains(&lost.error.as_str()), "{lost:?}");
     }
 }
 

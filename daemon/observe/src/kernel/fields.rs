@@ -84,7 +84,7 @@ use Group::{
 
 /// Every field, as in the headers that the probes' files name.
 #[rustfmt::skip]
-pub(crate) const FIELDS: [Field; 65] = [
+pub(crate) const FIELDS: [Field; 66] = [
     field("OFF_TASK_TGID", "task_struct", "tgid", 4, &[Task]),
     field("OFF_TASK_PID", "task_struct", "pid", 4, &[Task]),
     field("OFF_TASK_LEADER", "task_struct", "group_leader", 8, &[Task]),
@@ -125,6 +125,7 @@ pub(crate) const FIELDS: [Field; 65] = [
     field("OFF_BLKCG_CSS", "blkcg", "css", 8, &[Issuer]),
     field("OFF_RQ_START", "request", "start_time_ns", 8, &[Latency]),
     field("OFF_MAPPING_HOST", "address_space", "host", 8, &[Writeback]),
+    field("OFF_MAPPING_ERROR", "address_space", "wb_err", 4, &[Writeback]),
     field("OFF_INODE_SB", "inode", "i_sb", 8, &[Writeback]),
     field("OFF_INODE_INO", "inode", "i_ino", 8, &[Writeback]),
     field("OFF_INODE_MODE", "inode", "i_mode", 2, &[Writeback]),

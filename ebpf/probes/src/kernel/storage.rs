@@ -25,6 +25,7 @@ frozen! {
     OFF_BLKG_BLKCG: u32;
     OFF_BLKCG_CSS: u32;
     OFF_MAPPING_HOST: u32;
+    OFF_MAPPING_ERROR: u32;
     OFF_INODE_SB: u32;
     OFF_INODE_INO: u32;
     OFF_INODE_MODE: u32;
@@ -142,6 +143,12 @@ impl Mapping {
     #[inline(always)]
     pub fn argument(ctx: &impl Arguments) -> Option<Self> {
         ctx.object(0).map(Self)
+    }
+
+    /// `wb_err`: the newest error that was set, as an `errseq_t`.
+    #[inline(always)]
+    pub fn error(self) -> u32 {
+        load(self.0, &OFF_MAPPING_ERROR)
     }
 
     /// Device of its file system, and its inode number. Pages of a block device itself (metadata
