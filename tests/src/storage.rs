@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File},
     io::Write as _,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -31,7 +31,9 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
 /// Runs a program that may fail.
 pub fn attempt(program: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(program);
-    let output = command.args(arguments).stdin(Stdio::null()).output();
+    // Its errors are read, in English.
+    command.args(arguments).env("LC_ALL", "C");
+    let output = command.stdin(Stdio::null()).output();
     output.unwrap_or_else(|e| panic!("cannot run {program}: {e}"))
 }
 
@@ -158,11 +160,15 @@ pub fn direct_block(device: &str, block: u64, writes: bool) -> Output {
     attempt("dd", &arguments)
 }
 
-/// Overwrites a piece of an image or device.
-pub fn scribble(path: &Path, at_bytes: u64, bytes: &[u8]) {
-    let file = File::options().write(true).open(path).unwrap();
-    file.write_all_at(bytes, at_bytes).unwrap();
-    file.sync_all().unwrap();
+/// The word of errno(3) that a program which failed gave as its reason.
+pub fn reason(output: &Output) -> &'static str {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let words = [
+        ("No space left on device", "ENOSPC"),
+        ("Input/output error", "EIO"),
+    ];
+    let found = words.iter().find(|(text, _)| said.contains(text));
+    found.unwrap_or_else(|| panic!("another reason: {said}")).1
 }
 
 /// A file of the kernel's with another value, until dropped.
