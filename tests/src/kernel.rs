@@ -8,13 +8,16 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hostmedic_model::loss::{Coverage, HookCounters, HookReport, QueueCounters};
 use hostmedic_observe::kernel::{Counted, KernelEvent, Options, Probes};
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Longest wait for an event that must come. An emulated processor is slow.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// More than any test makes.
 const QUEUE_LEN: usize = 1 << 18;
@@ -151,6 +154,8 @@ pub struct Capture {
     probes: Option<Probes>,
     /// One for each hook.
     pub reports: Vec<HookReport>,
+    /// Rare events that were waited for.
+    taken: Vec<KernelEvent>,
     rare: Receiver<KernelEvent>,
     hot: Receiver<KernelEvent>,
     senders: Option<(Sender<KernelEvent>, Sender<KernelEvent>)>,
@@ -182,6 +187,7 @@ impl Capture {
         Self {
             probes: Some(probes),
             reports,
+            taken: Vec::new(),
             rare,
             hot,
             senders,
@@ -211,20 +217,48 @@ impl Capture {
             .expect("the reader of kills has ended")
     }
 
+    /// Waits until a rare event fits; it stays part of the account.
+    pub fn wait_for(&mut self, what: &str, fits: impl Fn(&KernelEvent) -> bool) {
+        let began = Instant::now();
+        loop {
+            match self.rare.try_recv() {
+                Ok(event) => {
+                    let is_it = fits(&event);
+                    self.taken.push(event);
+                    if is_it {
+                        return;
+                    }
+                }
+                Err(_) => {
+                    let taken = &self.taken;
+                    assert!(began.elapsed() < WAIT_MAX, "no {what}: {taken:#?}");
+                    thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
+    }
+
+    /// What was said about `hook` at the start.
+    pub fn report(&self, hook: &str) -> &HookReport {
+        let mut reports = self.reports.iter();
+        reports.find(|report| report.hook == hook).unwrap()
+    }
+
     /// Coverage of `hook`.
     pub fn coverage(&self, hook: &str) -> Coverage {
-        self.reports
-            .iter()
-            .find(|report| report.hook == hook)
-            .unwrap()
-            .coverage
+        self.report(hook).coverage
+    }
+
+    /// Attaches hooks whose module has come; gives their reports.
+    pub fn revisit(&mut self) -> Vec<HookReport> {
+        self.probes.as_mut().unwrap().revisit()
     }
 
     /// Detaches and takes everything.
     pub fn stop(mut self) -> Account {
         let (counters, queue) = self.probes.take().unwrap().stop().unwrap();
         drop(self.senders.take());
-        let mut events = Vec::new();
+        let mut events = self.taken;
         for lane in [&mut self.rare, &mut self.hot] {
             while let Some(event) = lane.blocking_recv() {
                 events.push(event);

@@ -10,5 +10,7 @@ pub mod host;
 pub mod kernel;
 pub mod nspawn;
 pub mod rootfs;
+#[cfg(feature = "kernel")]
+pub mod storage;
 #[cfg(feature = "vm")]
 pub mod vm;

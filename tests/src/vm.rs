@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use crate::storage::run;
+
 use crate::kernel::is_emulated;
 
 /// Longest wait for something that happens by itself. An emulated processor is slow.
@@ -23,21 +25,6 @@ pub fn is_inside(test: &str) -> bool {
         println!("skipped: {test}, because this is no machine of `cargo xtask vm`");
     }
     inside
-}
-
-/// Runs a program and gives its standard output, trimmed.
-pub fn run(program: &str, arguments: &[&str]) -> String {
-    let mut command = Command::new(program);
-    let output = command.args(arguments).stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|e| panic!("cannot run {program}: {e}"));
-    let stdout = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?} ended with {}: {stdout} {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    stdout
 }
 
 /// Waits until `is_so`.

@@ -6,7 +6,8 @@
 
 use std::{fs, path::Path};
 
-use hostmedic_observe::kernel::{KernelEvent, Options};
+use hostmedic_model::signal::Fact;
+use hostmedic_observe::kernel::Options;
 use hostmedic_tests::{
     kernel::{Capture, child_in},
     vm::{Unit, eventually, is_inside, run},
@@ -150,8 +151,8 @@ fn kill_of_a_unit_names_its_cgroup() {
     let kills: Vec<_> = account
         .events
         .iter()
-        .filter_map(|event| match event {
-            KernelEvent::OomVictim { kill, .. } if kill.pid == pid => Some(kill),
+        .filter_map(|event| match &event.fact {
+            Fact::OomKill(kill) if kill.pid == pid => Some(kill),
             _ => None,
         })
         .collect();

@@ -8,7 +8,7 @@ use hostmedic_tests::rootfs;
 use crate::{command, places::Places, toolchain};
 
 /// Packages of Debian and Ubuntu, and what each is for.
-const PACKAGES: [(&str, &str); 12] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("g++", "compiles RocksDB"),
     ("clang", "bindings to RocksDB"),
     ("libclang-dev", "bindings to RocksDB"),
@@ -21,6 +21,7 @@ const PACKAGES: [(&str, &str); 12] = [
     ("util-linux", "nsenter, setpriv, unshare, losetup"),
     ("procps", "tests look at processes"),
     ("e2fsprogs", "tests fill a small file system"),
+    ("xfsprogs", "a test shuts one down"),
 ];
 
 /// What virtual machines need beside, and what each is for. They take 150 MB, so they are

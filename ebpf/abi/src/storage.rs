@@ -59,9 +59,9 @@ pub struct WritebackError {
     pub header: Header,
     /// When.
     pub at_boot_ns: u64,
-    /// The file's inode number.
+    /// The file's inode number; 0 for data of the device itself.
     pub inode: u64,
-    /// `s_dev` of its file system: major number above bit 20.
+    /// `s_dev` of its file system, or the device itself: major number above bit 20.
     pub device: u32,
     /// errno, positive.
     pub errno: u32,

@@ -1,4 +1,4 @@
-//! Hardware that fails: interfaces, memory, PCIe devices, CPUs.
+//! Hardware that fails: interfaces, memory, `PCIe` devices, CPUs.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -22,7 +22,7 @@ pub struct TransmitTimeout {
 pub const HARDWARE_MEMORY: u32 = 0;
 /// [`HardwareError::source`]: a page of memory; `number` is its frame.
 pub const HARDWARE_PAGE: u32 = 1;
-/// [`HardwareError::source`]: a PCIe device.
+/// [`HardwareError::source`]: a `PCIe` device.
 pub const HARDWARE_PCIE: u32 = 2;
 /// [`HardwareError::source`]: a CPU; `number` is `cpu << 32 | bank`.
 pub const HARDWARE_CPU: u32 = 3;

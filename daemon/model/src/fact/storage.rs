@@ -75,7 +75,7 @@ pub struct ScsiError {
 pub struct WritebackError {
     /// Device of the file system.
     pub device: Device,
-    /// The file's inode number.
+    /// The file's inode number; 0 for data of the device itself, such as a file system's metadata.
     #[serde(with = "crate::wide")]
     pub inode: u64,
     /// errno(3)'s word.

@@ -103,11 +103,11 @@ impl fmt::Display for Fact {
                 write!(f, "a command to SCSI device {} {what}", error.address)
             }
             Self::WritebackError(error) => {
-                write!(
-                    f,
-                    "data of inode {} on {} was not written: {}",
-                    error.inode, error.device, error.error
-                )
+                match error.inode {
+                    0 => write!(f, "data of {}", error.device)?,
+                    inode => write!(f, "data of inode {inode} on {}", error.device)?,
+                }
+                write!(f, " was not written: {}", error.error)
             }
             Self::FilesystemError(error) => {
                 let what = match error.trouble {

@@ -240,14 +240,16 @@ fn disks_and_file_systems() {
             &format!("a command to SCSI device 2:0:0:0 {what}"),
         );
     }
-    reads(
-        &Fact::WritebackError(WritebackError {
-            device: nameless(),
-            inode: 12,
-            error: "ENOSPC".to_owned(),
-        }),
-        "data of inode 12 on 8:16 was not written: ENOSPC",
-    );
+    for (inode, whose) in [(12, "inode 12 on 8:16"), (0, "8:16")] {
+        reads(
+            &Fact::WritebackError(WritebackError {
+                device: nameless(),
+                inode,
+                error: "ENOSPC".to_owned(),
+            }),
+            &format!("data of {whose} was not written: ENOSPC"),
+        );
+    }
     let trouble = FilesystemError {
         filesystem: "ext4".to_owned(),
         device: sdb(),

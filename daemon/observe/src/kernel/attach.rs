@@ -202,9 +202,13 @@ pub(crate) fn attach(ebpf: &mut Ebpf, info: &Info) -> Result<Link, String> {
     link.map_err(|e| refusal(&e))
 }
 
-/// Loads the program of a raw tracepoint.
+/// Loads the program of a raw tracepoint, if it is not loaded: the kernel loads it without looking
+/// whether the tracepoint is there, and finds that out when it is attached.
 pub(crate) fn load_raw(ebpf: &mut Ebpf, info: &Info) -> Result<(), String> {
-    raw(ebpf, info.name)?.load().map_err(|e| refusal(&e))
+    match raw(ebpf, info.name)?.load() {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
+        Err(error) => Err(refusal(&error)),
+    }
 }
 
 /// Detaches one program; it stays loaded, and its counters readable.

@@ -84,7 +84,7 @@ use Group::{
 
 /// Every field, as in the headers that the probes' files name.
 #[rustfmt::skip]
-pub(crate) const FIELDS: [Field; 63] = [
+pub(crate) const FIELDS: [Field; 66] = [
     field("OFF_TASK_TGID", "task_struct", "tgid", 4, &[Task]),
     field("OFF_TASK_PID", "task_struct", "pid", 4, &[Task]),
     field("OFF_TASK_LEADER", "task_struct", "group_leader", 8, &[Task]),
@@ -125,8 +125,11 @@ pub(crate) const FIELDS: [Field; 63] = [
     field("OFF_BLKCG_CSS", "blkcg", "css", 8, &[Issuer]),
     field("OFF_RQ_START", "request", "start_time_ns", 8, &[Latency]),
     field("OFF_MAPPING_HOST", "address_space", "host", 8, &[Writeback]),
+    field("OFF_MAPPING_ERROR", "address_space", "wb_err", 4, &[Writeback]),
     field("OFF_INODE_SB", "inode", "i_sb", 8, &[Writeback]),
     field("OFF_INODE_INO", "inode", "i_ino", 8, &[Writeback]),
+    field("OFF_INODE_MODE", "inode", "i_mode", 2, &[Writeback]),
+    field("OFF_INODE_RDEV", "inode", "i_rdev", 4, &[Writeback]),
     field("OFF_SB_DEV", "super_block", "s_dev", 4, &[Writeback, Super]),
     field("OFF_SK_FAMILY", "sock", "__sk_common.skc_family", 2, &[Sock]),
     field("OFF_SK_STATE", "sock", "__sk_common.skc_state", 1, &[Sock]),

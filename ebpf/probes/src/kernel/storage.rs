@@ -25,8 +25,11 @@ frozen! {
     OFF_BLKG_BLKCG: u32;
     OFF_BLKCG_CSS: u32;
     OFF_MAPPING_HOST: u32;
+    OFF_MAPPING_ERROR: u32;
     OFF_INODE_SB: u32;
     OFF_INODE_INO: u32;
+    OFF_INODE_MODE: u32;
+    OFF_INODE_RDEV: u32;
     OFF_SB_DEV: u32;
     /// The request knows its disk itself.
     HAS_RQ_DISK: u8;
@@ -117,6 +120,10 @@ impl Request {
     }
 }
 
+/// `S_IFMT` and `S_IFBLK`, include/uapi/linux/stat.h.
+const MODE_KIND_MASK: u16 = 0o170_000;
+const MODE_BLOCK_DEVICE: u16 = 0o060_000;
+
 /// The error that is argument 1, as this kernel passes it.
 #[inline(always)]
 pub fn block_status(ctx: &impl Arguments) -> i32 {
@@ -138,10 +145,21 @@ impl Mapping {
         ctx.object(0).map(Self)
     }
 
-    /// Device of its file system, and its inode number.
+    /// `wb_err`: the newest error that was set, as an `errseq_t`.
+    #[inline(always)]
+    pub fn error(self) -> u32 {
+        load(self.0, &OFF_MAPPING_ERROR)
+    }
+
+    /// Device of its file system, and its inode number. Pages of a block device itself (metadata
+    /// of a file system on it) are in no file: 0.
     #[inline(always)]
     pub fn file(self) -> Option<(u32, u64)> {
         let inode = hop(self.0, &OFF_MAPPING_HOST)?;
+        // Its inode is in a file system of the kernel's own, whose device number says nothing.
+        if load::<u16>(inode, &OFF_INODE_MODE) & MODE_KIND_MASK == MODE_BLOCK_DEVICE {
+            return Some((load(inode, &OFF_INODE_RDEV), 0));
+        }
         let block = hop(inode, &OFF_INODE_SB)?;
         Some((load(block, &OFF_SB_DEV), load(inode, &OFF_INODE_INO)))
     }
