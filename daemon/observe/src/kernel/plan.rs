@@ -193,8 +193,14 @@ impl Judge<'_> {
                 self.trusts(&[Sock, Cgroup])?;
             }
             Hook::TcpResetSent => {
-                self.passes(point, &["sock", "sk_buff"])?;
+                let arguments_of_reset = self.passes(point, &["sock", "sk_buff"])?.len();
                 self.trusts(&[Sock, Packet, Cgroup])?;
+                // Since 6.10 it also says why, and since then it tells these, too.
+                if arguments_of_reset < 3 {
+                    return Ok(Some(
+                        "this kernel does not tell of resets for a port without a socket".into(),
+                    ));
+                }
             }
             Hook::TcpResetReceived => {
                 self.passes(point, &["sock"])?;
@@ -319,6 +325,10 @@ impl Judge<'_> {
             ("FROM_COMPLETE", self.block_error_at() != "block_rq_error"),
             ("HAS_SOCK_CGROUP", self.kernel.socket_has_cgroup),
             ("HAS_DROP_REASON", self.has_drop_reason()),
+            (
+                "HAS_RX_SOCK",
+                matches!(argument("kfree_skb", 3), Some(Argument::Structure(name)) if name == "sock"),
+            ),
             (
                 "HAS_RETRANSMIT_ERR",
                 is_int(argument("tcp_retransmit_skb", 2)),
