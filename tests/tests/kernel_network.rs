@@ -41,10 +41,11 @@ fn drops(counted: &[Counted], interface: u32, reason: &str, port: PortClass) -> 
 }
 
 /// The reason, or the function that dropped, on a kernel without reasons.
-fn reason<'a>(capture: &Capture, reason: &'a str, function: &'a str) -> &'a str {
-    match capture.coverage("packet_drop") {
-        Coverage::Captured => reason,
-        _ => function,
+fn reason<'a>(reason: &'a str, function: &'a str) -> &'a str {
+    if kernel_version() >= (5, 17) {
+        reason
+    } else {
+        function
     }
 }
 
@@ -79,7 +80,7 @@ fn packets_a_firewall_drops_are_told() {
     let to = [53, 5000, 40000].map(|port| SocketAddr::from(([10, 213, 78, 2], port)));
     send(&wire.near, &to, SENT);
     let counted = capture.tallies();
-    let why = reason(&capture, "NETFILTER_DROP", "at:nf_hook_slow");
+    let why = reason("NETFILTER_DROP", "at:nf_hook_slow");
     for port in [
         PortClass::WellKnown(53),
         PortClass::Registered,
@@ -101,7 +102,7 @@ fn datagrams_nobody_wants_are_told() {
     send(&wire.near, &["[fd78::2]:9".parse().unwrap()], SENT);
     let of_v6 = capture.tallies();
     for (counted, place) in [(of_v4, "at:__udp4_lib_rcv"), (of_v6, "at:__udp6_lib_rcv")] {
-        let why = reason(&capture, "NO_SOCKET", place);
+        let why = reason("NO_SOCKET", place);
         let (count, _) = drops(&counted, wire.far.index, why, PortClass::WellKnown(9));
         assert_eq!(count, SENT, "{counted:?}");
     }
@@ -120,7 +121,7 @@ fn a_full_receiver_is_told_with_its_owner() {
     send(&wire.near, &[address], 200);
     let counted = capture.tallies();
     let fitted: u64 = receiver.ask("read").parse().unwrap();
-    let why = reason(&capture, "SOCKET_RCVBUFF", "at:udp_queue_rcv_one_skb");
+    let why = reason("SOCKET_RCVBUFF", "at:udp_queue_rcv_one_skb");
     let (count, _) = drops(&counted, wire.far.index, why, PortClass::Registered);
     assert_eq!(count, 200 - fitted, "{fitted} fitted: {counted:?}");
     let owners: Vec<_> = counted
@@ -128,10 +129,9 @@ fn a_full_receiver_is_told_with_its_owner() {
         .filter(|of| matches!(of.what, What::Drop { interface, .. } if interface == wire.far.index))
         .map(|of| of.cgroup_id)
         .collect();
-    let owner = if kernel_version() >= (6, 13) {
-        place.id()
-    } else {
-        0
+    let owner = match capture.coverage("packet_drop") {
+        Coverage::Captured => place.id(),
+        _ => 0,
     };
     assert_eq!(owners, [owner], "{counted:?}");
     println!("{fitted} of 200 fitted, {count} dropped: {why}");
