@@ -46,6 +46,12 @@ impl Cgroup {
         fs::metadata(&self.0).unwrap().ino()
     }
 
+    /// Its path below the root of its tree, as in `/proc/PID/cgroup`.
+    pub fn path(&self) -> String {
+        let name = self.0.strip_prefix(unified_tree()).unwrap();
+        format!("/{}", name.display())
+    }
+
     /// The file that takes the processes to move here.
     pub fn procs(&self) -> PathBuf {
         self.0.join("cgroup.procs")
@@ -135,18 +141,35 @@ impl Cage {
 
 /// The helper program, which enters `cgroups` before it does `verb`.
 pub fn child_in(cgroups: &[&Cgroup], verb: &[&str]) -> Command {
+    let mut command = helper("kernel-child");
+    enter(&mut command, cgroups);
+    command.args(verb);
+    command
+}
+
+/// A shell that enters `cgroups` before it runs `line`.
+pub fn shell_in(cgroups: &[&Cgroup], line: &str) -> Command {
+    let mut script = String::new();
+    for cgroup in cgroups {
+        script += &format!("echo 0 >{} && ", cgroup.procs().display());
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{script}{line}")]);
+    command
+}
+
+/// A program of this package, which cargo built beside the tests.
+pub(crate) fn helper(name: &str) -> Command {
     let own = std::env::current_exe().unwrap();
-    let built = own
-        .parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("kernel-child");
-    let mut command = Command::new(built);
+    let programs = own.parent().and_then(Path::parent).unwrap();
+    Command::new(programs.join(name))
+}
+
+/// Makes a helper enter `cgroups` first.
+pub(crate) fn enter(command: &mut Command, cgroups: &[&Cgroup]) {
     for cgroup in cgroups {
         command.arg("enter").arg(cgroup.procs());
     }
-    command.args(verb);
-    command
 }
 
 /// Attached probes and what came out of them.
@@ -203,6 +226,11 @@ impl Capture {
     /// The probes.
     pub fn probes(&self) -> &Probes {
         self.probes.as_ref().unwrap()
+    }
+
+    /// The probes, to change what they do.
+    pub fn probes_mut(&mut self) -> &mut Probes {
+        self.probes.as_mut().unwrap()
     }
 
     /// What was counted by key since the last call.

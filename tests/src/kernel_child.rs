@@ -6,7 +6,7 @@
 
 use std::{
     env, fs,
-    process::{Command, ExitCode, exit},
+    process::{Command, ExitCode, abort, exit},
     sync::{Arc, Barrier},
     thread,
     time::Duration,
@@ -36,10 +36,12 @@ fn main() -> ExitCode {
             "eat" => drop(touch(number())),
             "hold" => hold(number()),
             "exit" => exit(i32::try_from(number()).unwrap()),
+            "abort" => abort(),
             "terminate" => raise(Signal::SIGTERM).unwrap(),
             "threads" => end_together(number()),
             "storm" => storm(number()),
             "attest" => return attest(),
+            "pin" => pin(&arguments.next().expect("`pin` needs a directory")),
             _ => panic!("unknown verb {verb}"),
         }
         return ExitCode::SUCCESS;
@@ -89,6 +91,20 @@ fn storm(count: usize) {
     for worker in workers {
         worker.join().unwrap();
     }
+}
+
+/// Holds probes whose counters are pinned in `directory`, with a ring of one page, and reads
+/// nothing.
+fn pin(directory: &str) {
+    let options = Options {
+        rare_ring_bytes: 4096,
+        pin_dir: Some(directory.into()),
+        ..Options::default()
+    };
+    let (probes, _) = Probes::load(&options).unwrap();
+    probes.pinned().unwrap();
+    println!("loaded");
+    thread::sleep(Duration::from_secs(60));
 }
 
 /// Loads the probes here and says what they cover.

@@ -8,6 +8,8 @@ mod cgroup;
 pub mod host;
 #[cfg(feature = "kernel")]
 pub mod kernel;
+#[cfg(feature = "kernel")]
+pub mod net;
 pub mod nspawn;
 pub mod rootfs;
 #[cfg(feature = "kernel")]

@@ -31,7 +31,10 @@ use hostmedic_abi::{COMM_LEN, LATES, TaskId};
 pub use self::{
     cgroup::{Cgroup, OomControl},
     hardware::MachineCheck,
-    net::{Device, Packet, Socket, drop_reason, port_class, retransmit_failed},
+    net::{
+        AF_INET, AF_INET6, Device, Packet, Socket, drop_reason, port_class, receiver,
+        retransmit_failed,
+    },
     storage::{Mapping, Request, ScsiCommand, SuperBlock, Xfs, block_status},
     task::{Signal, Task, group_dead, has_score, has_signals, has_victim_task, is_sent_by_kernel},
 };

@@ -3,14 +3,15 @@
 //!
 //! Key: `a` is the reason as this kernel numbers it (its upper 16 bits the subsystem) or, where
 //! the kernel gives none, the lower half of the address that dropped it; `b` the interface;
-//! `c` the class of the local port; `d` the EtherType. Amount: bytes.
+//! `c` the class of the local port; `d` the EtherType. Amount: bytes. The cgroup is that of who was
+//! to receive it, where the kernel says so, else of who sent it.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use hostmedic_abi::{Counter, Hook, Key};
 
 use crate::{
     emit::Run,
-    kernel::{Packet, drop_reason, port_class},
+    kernel::{Packet, drop_reason, port_class, receiver},
     tally::{Book, count},
 };
 
@@ -24,7 +25,7 @@ fn packet_drop(ctx: BtfTracePointContext) {
     let (Some(reason), Some(packet)) = (drop_reason(&ctx), Packet::argument(&ctx, 0)) else {
         return run.end(Counter::Filtered);
     };
-    let (cgroup_id, port) = match packet.socket() {
+    let (cgroup_id, port) = match receiver(&ctx).or_else(|| packet.socket()) {
         Some(socket) => (socket.cgroup_id(), port_class(socket.local_port())),
         None => (0, packet.port_class()),
     };

@@ -7,16 +7,13 @@ use hostmedic_abi::{Counter, FlowKey, Hook};
 
 use crate::{
     emit::Run,
-    kernel::{Arguments as _, Socket},
+    kernel::{AF_INET, AF_INET6, Arguments as _, Socket},
     tally::count_flow,
 };
 
 /// States of include/net/tcp_states.h.
 const ESTABLISHED: u32 = 1;
 const SYN_SENT: u32 = 2;
-/// Address families of include/linux/socket.h.
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
 
 /// `inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)`.
 #[btf_tracepoint(function = "inet_sock_set_state")]

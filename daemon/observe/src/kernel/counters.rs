@@ -4,7 +4,7 @@ use aya::{
     Ebpf,
     maps::{Array, PerCpuArray},
 };
-use hostmedic_abi::{COUNTERS, Counter};
+use hostmedic_abi::{COUNTERS, Counter, HOOKS};
 use hostmedic_model::loss::HookCounters;
 
 use super::{
@@ -13,8 +13,15 @@ use super::{
     hook::{ALL, Info},
 };
 
+/// Runs that the kernel skipped and events recovered, for each hook, as of daemons before this one.
+pub(crate) type Kept = [[u64; 2]; HOOKS];
+
 /// Counters of every hook, loaded or not.
-pub(crate) fn read(ebpf: &Ebpf, recovered: &[u64]) -> Result<Vec<HookCounters>, ProbeError> {
+pub(crate) fn read(
+    ebpf: &Ebpf,
+    recovered: &[u64; HOOKS],
+    kept: &Kept,
+) -> Result<Vec<HookCounters>, ProbeError> {
     const MAP: &str = "COUNTS";
     let failed = |why: String| ProbeError::Map { map: MAP, why };
     let map = ebpf
@@ -23,17 +30,15 @@ pub(crate) fn read(ebpf: &Ebpf, recovered: &[u64]) -> Result<Vec<HookCounters>, 
     let rows: PerCpuArray<_, [u64; COUNTERS]> = map
         .try_into()
         .map_err(|e: aya::maps::MapError| failed(e.to_string()))?;
-    let kept = kept(ebpf)?;
     ALL.iter()
         .map(|info| {
             let row = info.hook as u32;
             let of_cpus = rows.get(&row, 0).map_err(|e| failed(e.to_string()))?;
             let sum =
                 |counter: Counter| -> u64 { of_cpus.iter().map(|row| row[counter as usize]).sum() };
-            let [missed_before, recovered_before] =
-                kept.get(&row, 0).map_err(|e| failed(e.to_string()))?;
+            let [missed_before, recovered_before] = kept[info.hook as usize];
             let missed = missed(ebpf, info)?.saturating_add(missed_before);
-            let recovered = recovered.get(row as usize).copied().unwrap_or(0);
+            let recovered = recovered[info.hook as usize];
             Ok(HookCounters {
                 hook: info.name.to_owned(),
                 seen: sum(Counter::Seen).saturating_add(missed),
@@ -70,13 +75,23 @@ pub(crate) fn keep(ebpf: &mut Ebpf, counters: &[HookCounters]) -> Result<(), Pro
     Ok(())
 }
 
-fn kept(ebpf: &Ebpf) -> Result<Array<&aya::maps::MapData, [u64; 2]>, ProbeError> {
+/// What daemons before this one kept. To be read once, since [`keep`] adds our own to it.
+pub(crate) fn kept(ebpf: &Ebpf) -> Result<Kept, ProbeError> {
     const MAP: &str = "KEPT";
     let failed = |why: String| ProbeError::Map { map: MAP, why };
-    ebpf.map(MAP)
-        .ok_or_else(|| failed("it is not in the object".to_owned()))?
+    let map = ebpf
+        .map(MAP)
+        .ok_or_else(|| failed("it is not in the object".to_owned()))?;
+    let rows: Array<_, [u64; 2]> = map
         .try_into()
-        .map_err(|e: aya::maps::MapError| failed(e.to_string()))
+        .map_err(|e: aya::maps::MapError| failed(e.to_string()))?;
+    let mut kept = [[0; 2]; HOOKS];
+    for info in &ALL {
+        kept[info.hook as usize] = rows
+            .get(&(info.hook as u32), 0)
+            .map_err(|e| failed(e.to_string()))?;
+    }
+    Ok(kept)
 }
 
 /// Whether every run has ended as something.

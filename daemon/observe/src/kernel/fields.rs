@@ -84,7 +84,7 @@ use Group::{
 
 /// Every field, as in the headers that the probes' files name.
 #[rustfmt::skip]
-pub(crate) const FIELDS: [Field; 66] = [
+pub(crate) const FIELDS: [Field; 67] = [
     field("OFF_TASK_TGID", "task_struct", "tgid", 4, &[Task]),
     field("OFF_TASK_PID", "task_struct", "pid", 4, &[Task]),
     field("OFF_TASK_LEADER", "task_struct", "group_leader", 8, &[Task]),
@@ -139,6 +139,7 @@ pub(crate) const FIELDS: [Field; 66] = [
     field("OFF_SK_V6_DADDR", "sock", "__sk_common.skc_v6_daddr", 8, &[SockV6]),
     field("OFF_SK_PROTOCOL", "sock", "sk_protocol", 2, &[Sock]),
     field("OFF_SK_CGROUP", "sock", "sk_cgrp_data", 8, &[Sock]),
+    field("OFF_INET_SPORT", "inet_sock", "inet_sport", 2, &[Sock]),
     field("OFF_SKB_SK", "sk_buff", "sk", 8, &[Packet]),
     field("OFF_SKB_DEV", "sk_buff", "dev", 8, &[Packet]),
     field("OFF_SKB_IIF", "sk_buff", "skb_iif", 4, &[Packet]),

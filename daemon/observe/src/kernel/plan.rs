@@ -187,14 +187,27 @@ impl Judge<'_> {
                         "this kernel gives no reason; the place in its code is told instead".into(),
                     ));
                 }
+                if !self.has_receiver() {
+                    return Ok(Some(
+                        "this kernel does not say who was to receive a packet; such drops have no \
+                         owner"
+                            .into(),
+                    ));
+                }
             }
             Hook::TcpRetransmit => {
                 self.passes(point, &["sock", "sk_buff"])?;
                 self.trusts(&[Sock, Cgroup])?;
             }
             Hook::TcpResetSent => {
-                self.passes(point, &["sock", "sk_buff"])?;
+                let arguments_of_reset = self.passes(point, &["sock", "sk_buff"])?.len();
                 self.trusts(&[Sock, Packet, Cgroup])?;
+                // Since 6.10 it also says why, and since then it tells these, too.
+                if arguments_of_reset < 3 {
+                    return Ok(Some(
+                        "this kernel does not tell of resets for a port without a socket".into(),
+                    ));
+                }
             }
             Hook::TcpResetReceived => {
                 self.passes(point, &["sock"])?;
@@ -284,6 +297,15 @@ impl Judge<'_> {
         )
     }
 
+    /// `kfree_skb` passes the receiving socket since 6.13.
+    fn has_receiver(&self) -> bool {
+        let arguments = self.kernel.passes("kfree_skb").ok();
+        matches!(
+            arguments.and_then(|arguments| arguments.get(3)),
+            Some(Argument::Structure(name)) if name == "sock"
+        )
+    }
+
     fn flags(&self) -> Vec<(&'static str, bool)> {
         let argument = |point: &str, at: usize| {
             let arguments = self.kernel.passes(point).ok();
@@ -319,6 +341,7 @@ impl Judge<'_> {
             ("FROM_COMPLETE", self.block_error_at() != "block_rq_error"),
             ("HAS_SOCK_CGROUP", self.kernel.socket_has_cgroup),
             ("HAS_DROP_REASON", self.has_drop_reason()),
+            ("HAS_RX_SOCK", self.has_receiver()),
             (
                 "HAS_RETRANSMIT_ERR",
                 is_int(argument("tcp_retransmit_skb", 2)),

@@ -131,6 +131,7 @@ fn a_new_kernel_captures_everything() {
         "HAS_VICTIM_TASK",
         "HAS_GROUP_DEAD",
         "HAS_DROP_REASON",
+        "HAS_RX_SOCK",
         "HAS_RETRANSMIT_ERR",
     ] {
         assert!(plan.has(flag), "{flag}");
@@ -172,6 +173,7 @@ fn an_old_kernel_is_degraded_where_it_says_less() {
                 "tcp_retransmit_skb",
                 vec![object("sock"), object("sk_buff")],
             ),
+            ("tcp_send_reset", vec![object("sock"), object("sk_buff")]),
         ];
         for (name, passes) in old {
             kernel.arguments.insert(name, Ok(passes));
@@ -183,13 +185,22 @@ fn an_old_kernel_is_degraded_where_it_says_less() {
     });
     assert_eq!(
         found,
-        lacking(&[("oom_victim", Degraded), ("packet_drop", Degraded)])
+        lacking(&[
+            ("oom_victim", Degraded),
+            ("packet_drop", Degraded),
+            ("tcp_reset_sent", Degraded),
+        ])
     );
     assert_eq!(plan.block_error_at, "block_rq_complete");
     for flag in ["KEEP_RECENT", "HAS_ERRNO", "FROM_COMPLETE"] {
         assert!(plan.has(flag), "{flag}");
     }
-    for flag in ["HAS_GROUP_DEAD", "HAS_SOCK_CGROUP", "HAS_RETRANSMIT_ERR"] {
+    for flag in [
+        "HAS_GROUP_DEAD",
+        "HAS_SOCK_CGROUP",
+        "HAS_RX_SOCK",
+        "HAS_RETRANSMIT_ERR",
+    ] {
         assert!(!plan.has(flag), "{flag}");
     }
 }

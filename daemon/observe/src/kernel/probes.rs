@@ -22,7 +22,7 @@ use super::{
     attach::{self, Link, Loader, Numbers},
     attest::{self, Nonce},
     cost::{self, Cost, CostSample},
-    counters,
+    counters::{self, Kept},
     error::ProbeError,
     event::KernelEvent,
     fields::FIELDS,
@@ -99,6 +99,8 @@ pub struct Probes {
     map_bytes_planned: u64,
     readers: Vec<Reader>,
     queue: Arc<QueueCounts>,
+    /// What the counters of daemons before this one came to.
+    kept: Kept,
     tallies: Tallies,
     pinned: Result<(), String>,
 }
@@ -159,6 +161,7 @@ impl Probes {
         drop(btf);
         let links = attach::attach_planned(&loader, &mut ebpf, &mut plan);
         let maps = attach::map_fds(&ebpf)?;
+        let kept = counters::kept(&ebpf)?;
         let reports = plan.reports.clone();
         let has_reasons = plan.has("HAS_DROP_REASON");
         let symbols = (!has_reasons && plan.loads(Hook::PacketDrop)).then(Symbols::read);
@@ -171,6 +174,7 @@ impl Probes {
             map_bytes_planned: sizes.bytes(needs.cpus),
             readers: Vec::new(),
             queue: Arc::new(QueueCounts::default()),
+            kept,
             tallies: Tallies::new(kernel.reasons, symbols, sizes.keys),
             pinned,
         };
@@ -306,7 +310,7 @@ impl Probes {
     /// # Errors
     /// When the kernel's own account cannot be read.
     pub fn counters(&self) -> Result<Vec<HookCounters>, ProbeError> {
-        counters::read(&self.ebpf, &self.queue.recovered())
+        counters::read(&self.ebpf, &self.queue.recovered(), &self.kept)
     }
 
     /// What has been counted by key since the last call.

@@ -14,6 +14,7 @@ frozen! {
     OFF_SK_V6_DADDR: u32;
     OFF_SK_PROTOCOL: u32;
     OFF_SK_CGROUP: u32;
+    OFF_INET_SPORT: u32;
     OFF_SKB_SK: u32;
     OFF_SKB_DEV: u32;
     OFF_SKB_IIF: u32;
@@ -27,6 +28,8 @@ frozen! {
     HAS_SOCK_CGROUP: u8;
     /// `kfree_skb` passes a reason; from this one on it is a drop.
     HAS_DROP_REASON: u8;
+    /// ... and the socket that was to receive.
+    HAS_RX_SOCK: u8;
     DROP_REASON_MIN: u32;
     /// `tcp_retransmit_skb` says whether it succeeded.
     HAS_RETRANSMIT_ERR: u8;
@@ -35,6 +38,9 @@ frozen! {
     EPHEMERAL_HIGH: u32;
 }
 
+/// Address families of include/linux/socket.h.
+pub const AF_INET: u16 = 2;
+pub const AF_INET6: u16 = 10;
 /// `TCP_TIME_WAIT` and `TCP_NEW_SYN_RECV` of include/net/tcp_states.h: sockets of these states are
 /// smaller structures without an owner.
 const STATE_TIME_WAIT: u8 = 6;
@@ -78,10 +84,15 @@ impl Socket {
         state != STATE_TIME_WAIT && state != STATE_NEW_SYN_RECV
     }
 
-    /// Local port.
+    /// Local port. A socket that is being closed has given its number back, but still has the port
+    /// in network byte order (`__inet_put_port`), past the end of `struct sock`.
     #[inline(always)]
     pub fn local_port(self) -> u16 {
-        load(self.0, &OFF_SK_NUM)
+        let number = load(self.0, &OFF_SK_NUM);
+        if number != 0 || !self.is_whole() || !matches!(self.family(), AF_INET | AF_INET6) {
+            return number;
+        }
+        u16::from_be(peek(self.0 as u64, u64::from(OFF_INET_SPORT.load())))
     }
 
     /// Remote port.
@@ -236,6 +247,16 @@ pub fn drop_reason(ctx: &impl Arguments) -> Option<u32> {
     }
     let reason = ctx.number(2) as u32;
     (reason >= DROP_REASON_MIN.load()).then_some(reason)
+}
+
+/// The socket that was to receive the packet, which is argument 3 of `kfree_skb`. The packet does
+/// not know it: it belongs to nobody until it is in a socket's queue.
+#[inline(always)]
+pub fn receiver(ctx: &impl Arguments) -> Option<Socket> {
+    if HAS_RX_SOCK.load() == 0 {
+        return None;
+    }
+    Socket::argument(ctx, 3)
 }
 
 /// Whether `tcp_retransmit_skb` tells of a segment that was not sent.
