@@ -4,7 +4,8 @@
 //! `connect MILLIS TO` connects where nobody listens, `stream MILLIS TO` sends bytes to `sink AT`.
 //! `read MILLIS DEVICE` reads blocks. `hold` does nothing, for a network namespace to live.
 //!
-//! One line comes out: operations, nanoseconds of wall clock, nanoseconds of CPU.
+//! One line comes out: operations, nanoseconds of wall clock, nanoseconds of CPU, and operations
+//! with those of the warm start.
 
 #![allow(clippy::unwrap_used, reason = "in a load a panic is the report")]
 
@@ -64,18 +65,25 @@ fn main() {
 /// Does `once` again and again, which says how many operations it did, and prints the line.
 fn measure(span: Duration, mut once: impl FnMut() -> u64) {
     let warm = Instant::now();
+    let mut before = 0;
     while warm.elapsed() < WARM {
-        once();
+        before += once();
     }
     let (began, cpu_began_ns) = (Instant::now(), cpu_ns());
     let mut done = 0;
     while began.elapsed() < span {
         done += once();
     }
+    print(done, before, began, cpu_began_ns);
+}
+
+/// Prints the line: `done` since `began`, and `before` that.
+fn print(done: u64, before: u64, began: Instant, cpu_began_ns: i64) {
     println!(
-        "{done} {} {}",
+        "{done} {} {} {}",
         began.elapsed().as_nanos(),
-        cpu_ns() - cpu_began_ns
+        cpu_ns() - cpu_began_ns,
+        done + before
     );
 }
 
@@ -130,11 +138,7 @@ fn exec(span: Duration, cpus: &[usize]) {
     for other in others {
         done += other.join().unwrap();
     }
-    println!(
-        "{done} {} {}",
-        began.elapsed().as_nanos(),
-        cpu_ns() - cpu_began_ns
-    );
+    print(done, 0, began, cpu_began_ns);
 }
 
 /// Sends small datagrams as fast as the kernel takes them.

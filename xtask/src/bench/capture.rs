@@ -14,12 +14,7 @@ use super::{
     table,
     turns::{self, Taken},
 };
-use crate::{
-    build,
-    command::{self},
-    places::Places,
-    setup,
-};
+use crate::{build, command, places::Places, setup};
 
 /// How to measure.
 #[derive(Clone, Debug, clap::Args)]

@@ -121,7 +121,7 @@ pub(super) fn measure(
                         round,
                         runs: after.runs.saturating_sub(before.runs),
                         run_time_ns: after.run_time_ns.saturating_sub(before.run_time_ns),
-                        operations: done.operations,
+                        operations: done.seen,
                     };
                     if runs.runs >= RUNS_MIN {
                         let key = (contender, *load, name.clone());

@@ -93,6 +93,8 @@ pub(super) struct Done {
     pub(super) wall_ns: u64,
     /// CPU time of the load's processes.
     pub(super) cpu_ns: u64,
+    /// Operations with those of the warm start: what a contender saw.
+    pub(super) seen: u64,
 }
 
 impl Done {
@@ -103,6 +105,7 @@ impl Done {
             operations: next()?,
             wall_ns: next()?,
             cpu_ns: next()?,
+            seen: next()?,
         };
         (done.operations > 0 && done.wall_ns > 0).then_some(done)
     }
@@ -153,10 +156,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_three_numbers_and_some_work() {
-        let done = Done::parse("500 250000000 240000000").unwrap();
+    fn a_line_is_four_numbers_and_some_work() {
+        let done = Done::parse("500 250000000 240000000 620").unwrap();
         assert_eq!((done.per_s(), done.cpu_ns_each()), (2000.0, 480_000.0));
-        for line in ["", "500 1", "0 1 1", "500 0 1", "x 1 1"] {
+        for line in ["", "500 1", "0 1 1 1", "500 0 1 1", "x 1 1 1"] {
             assert_eq!(Done::parse(line), None, "{line}");
         }
     }

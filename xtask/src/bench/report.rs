@@ -151,8 +151,8 @@ fn row(load: Load, contender: Contender, turns: &[Turn]) -> Option<Row> {
         per_s: each(|turn| turn.done.per_s())?,
         throughput_ratio: each(Turn::throughput_ratio)?,
         cpu_ratio: each(Turn::cpu_ratio)?,
-        own_cpu_ns_each: own_cpu_ns / sum(|turn| turn.done.operations),
-        own_cpu_share: own_cpu_ns / sum(|turn| turn.done.wall_ns),
+        own_cpu_ns_each: own_cpu_ns / sum(|turn| turn.done.seen),
+        own_cpu_share: own_cpu_ns / sum(|turn| turn.wall_ns),
     })
 }
 
@@ -171,7 +171,9 @@ pub(super) mod tests {
                 operations: per_s,
                 wall_ns: 1_000_000_000,
                 cpu_ns: 1_000_000_000,
+                seen: per_s,
             },
+            wall_ns: 1_000_000_000,
             own_cpu_ns: 5_000_000,
             nobody_per_s: 1000.0,
             nobody_cpu_ns_each: 1_000_000.0,

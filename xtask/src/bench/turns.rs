@@ -1,7 +1,10 @@
 //! Throughput in turns: each contender's turn has a measurement with nobody watching before and
 //! after it, so that noise which lasts longer than a turn meets both.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -33,7 +36,9 @@ pub(super) struct Turn {
     pub(super) load: Load,
     /// How much of it got done.
     pub(super) done: Done,
-    /// CPU time of the contender's processes meanwhile.
+    /// Time from before the load's start to after its end.
+    pub(super) wall_ns: u64,
+    /// CPU time of the contender's processes in that time.
     pub(super) own_cpu_ns: u64,
     /// Operations per second with nobody watching: the mean of just before and just after.
     pub(super) nobody_per_s: f64,
@@ -87,9 +92,10 @@ pub(super) fn measure(
                 Ok(running) => loads
                     .iter()
                     .map(|load| {
-                        let cpu_ns = running.cpu_ns();
+                        let (began, cpu_ns) = (Instant::now(), running.cpu_ns());
                         let done = run(load)?;
-                        Ok((done, running.cpu_ns().saturating_sub(cpu_ns)))
+                        let cpu_ns = running.cpu_ns().saturating_sub(cpu_ns);
+                        Ok((done, cpu_ns, began.elapsed()))
                     })
                     .collect::<Result<Vec<_>>>()?,
                 Err(error) => {
@@ -100,13 +106,14 @@ pub(super) fn measure(
                 }
             };
             let after = each()?;
-            for (at, (load, (done, own_cpu_ns))) in loads.iter().zip(beside).enumerate() {
+            for (at, (load, (done, own_cpu_ns, wall))) in loads.iter().zip(beside).enumerate() {
                 let mean = |of: fn(&Done) -> f64| f64::midpoint(of(&before[at]), of(&after[at]));
                 all.turns.push(Turn {
                     round,
                     contender,
                     load: *load,
                     done,
+                    wall_ns: u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX),
                     own_cpu_ns,
                     nobody_per_s: mean(Done::per_s),
                     nobody_cpu_ns_each: mean(Done::cpu_ns_each),
@@ -173,7 +180,9 @@ mod tests {
                 operations: 990,
                 wall_ns: 1_000_000_000,
                 cpu_ns: 999_900_000,
+                seen: 1200,
             },
+            wall_ns: 1_300_000_000,
             own_cpu_ns: 1_980_000,
             nobody_per_s: 1000.0,
             nobody_cpu_ns_each: 1_000_000.0,
