@@ -9,6 +9,7 @@ use super::{
     contender::{Contender, Starter},
     cost, document, goals,
     load::{Load, Programs},
+    priority::First,
     report::{Machine, Report},
     stage::Stage,
     table,
@@ -120,6 +121,7 @@ pub(super) fn run(places: &Places, options: &Options) -> Result<()> {
     setup::for_bench()?;
     let programs = programs(places, options)?;
     let work = tempfile::tempdir().context("cannot make a directory")?;
+    let _first = First::take();
     let stage = Stage::build(&programs).context("cannot prepare the loads")?;
     let starter = Starter {
         places,

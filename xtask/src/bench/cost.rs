@@ -25,6 +25,9 @@ use crate::command;
 /// Runs of a program in one measurement below which its mean says nothing.
 const RUNS_MIN: u64 = 20;
 
+/// Runs for each operation below which a program is none of the load's business.
+const RUNS_EACH_MIN: f64 = 0.1;
+
 /// Our hooks and the tracepoints that they are at.
 const HOOKS: [(&str, &str); 10] = [
     ("process_exec", "sched_process_exec"),
@@ -196,12 +199,16 @@ fn rows(found: &BTreeMap<Key, Vec<Runs>>) -> Vec<HookRow> {
                 })
                 .collect();
             let all = |of: fn(&Runs) -> u64| runs.iter().map(of).sum::<u64>();
+            let runs_each = all(|of| of.runs) as f64 / all(|of| of.operations) as f64;
+            if runs_each < RUNS_EACH_MIN {
+                return None;
+            }
             Some(HookRow {
                 contender: *contender,
                 load: *load,
                 program: program.clone(),
                 runs: all(|of| of.runs),
-                runs_each: all(|of| of.runs) as f64 / all(|of| of.operations) as f64,
+                runs_each,
                 ns: Summary::of(&values)?,
                 floor_ns: floor
                     .and_then(|floor| Summary::of(&floor.iter().map(Runs::ns).collect::<Vec<_>>())),

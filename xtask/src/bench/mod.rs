@@ -10,6 +10,7 @@ mod cost;
 mod document;
 mod goals;
 mod load;
+mod priority;
 mod process;
 mod report;
 mod stage;
