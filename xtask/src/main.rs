@@ -1,8 +1,10 @@
-//! `cargo xtask VERB`: how hostmedic is set up, built, shown and tested, on a laptop as in CI.
+//! `cargo xtask VERB`: how hostmedic is set up, built, shown, tested and measured, on a laptop as
+//! in CI.
 //!
 //! Each verb is one module with a `run`. Without this crate every README would have its own
 //! list of packages and flags, and each would be wrong in its own way.
 
+mod bench;
 mod build;
 mod command;
 mod demo;
@@ -41,6 +43,8 @@ enum Verb {
     Test(test::Options),
     /// Run the tests of the probes on Debian's kernels, in emulated machines (as root).
     Vm(vm::Options),
+    /// Measure what hostmedic costs, beside what others cost (as root).
+    Bench(bench::Options),
     /// Build optimised programs and pack them with their units and playbooks into a tar file.
     Package(package::Options),
 }
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
             Verb::Demo(options) => demo::run(&places, &options),
             Verb::Test(options) => test::run(&places, &options),
             Verb::Vm(options) => vm::run(&places, &options),
+            Verb::Bench(options) => bench::run(&places, &options).map(|()| true),
             Verb::Package(options) => package::run(&places, &options).map(|()| true),
         });
     match result {

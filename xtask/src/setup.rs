@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: install what is missing, and nothing else; a second run changes nothing.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use hostmedic_tests::rootfs;
@@ -34,6 +34,17 @@ const VM_PACKAGES: [(&str, &str); 5] = [
     ("debian-archive-keyring", "proves that kernels are Debian's"),
 ];
 
+/// What benchmarks need beside, and what each is for.
+const BENCH_PACKAGES: [(&str, &str); 7] = [
+    ("auditd", "a peer that is compared with"),
+    ("bpftrace", "a peer that is compared with"),
+    ("linux-perf", "a peer that is compared with"),
+    ("bpftool", "names of programs"),
+    ("iproute2", "a network to send through"),
+    ("nftables", "drops what is sent"),
+    ("util-linux", "unshare, nsenter, losetup"),
+];
+
 /// Installs what is missing.
 ///
 /// # Errors
@@ -63,6 +74,19 @@ pub(crate) fn for_vm() -> Result<()> {
     apt_install(&VM_PACKAGES.map(|(package, _)| package.to_owned()))
 }
 
+/// Installs what is missing for benchmarks.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn for_bench() -> Result<()> {
+    // Debian starts a daemon when it installs one; this one would begin to audit the host.
+    if !command::exists("auditd") && Path::new("/run/systemd/system").exists() && is_root() {
+        println!("setup: auditd.service is masked; `systemctl unmask auditd` to use it");
+        command::run(Command::new("systemctl").args(["mask", "auditd.service"]))?;
+    }
+    apt_install(&BENCH_PACKAGES.map(|(package, _)| package.to_owned()))
+}
+
 /// Whether we may install packages, load probes and boot containers.
 pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
@@ -89,7 +113,7 @@ pub(crate) fn apt_install(packages: &[String]) -> Result<()> {
         missing.join(" ")
     );
     for package in &missing {
-        let known = PACKAGES.iter().chain(&VM_PACKAGES);
+        let known = PACKAGES.iter().chain(&VM_PACKAGES).chain(&BENCH_PACKAGES);
         let purpose = known.into_iter().find(|(name, _)| name == package);
         println!(
             "setup: {package} is missing ({})",
