@@ -110,7 +110,7 @@ fn datagrams_nobody_wants_are_told() {
 }
 
 /// Goal: datagrams that find a socket's buffer full are counted under its owner's cgroup, where
-/// the kernel says which socket it was (since 6.13); under none elsewhere.
+/// the kernel says which socket it was (since 6.11); under none elsewhere.
 /// Method: who receives does not read; afterwards it says how many had fitted.
 #[test]
 fn a_full_receiver_is_told_with_its_owner() {
@@ -124,9 +124,10 @@ fn a_full_receiver_is_told_with_its_owner() {
     let why = reason("SOCKET_RCVBUFF", "at:udp_queue_rcv_one_skb");
     let (count, _) = drops(&counted, wire.far.index, why, PortClass::Registered);
     assert_eq!(count, 200 - fitted, "{fitted} fitted: {counted:?}");
+    let of_reason = |of: &&Counted| matches!(&of.what, What::Drop { reason, interface, .. } if reason == why && *interface == wire.far.index);
     let owners: Vec<_> = counted
         .iter()
-        .filter(|of| matches!(of.what, What::Drop { interface, .. } if interface == wire.far.index))
+        .filter(of_reason)
         .map(|of| of.cgroup_id)
         .collect();
     let owner = match capture.coverage("packet_drop") {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// `kfree_skb(struct sk_buff *skb, void *location, enum skb_drop_reason reason, struct sock
-/// *rx_sk)`; without the last one before 6.13, without a reason before 5.17.
+/// *rx_sk)`; without the last one before 6.11, without a reason before 5.17.
 #[btf_tracepoint(function = "kfree_skb")]
 fn packet_drop(ctx: BtfTracePointContext) {
     let Some(run) = Run::begin(Hook::PacketDrop) else {

@@ -297,7 +297,7 @@ impl Judge<'_> {
         )
     }
 
-    /// `kfree_skb` passes the receiving socket since 6.13.
+    /// `kfree_skb` passes the receiving socket since 6.11.
     fn has_receiver(&self) -> bool {
         let arguments = self.kernel.passes("kfree_skb").ok();
         matches!(
