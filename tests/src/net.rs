@@ -87,9 +87,9 @@ impl Drop for Namespace {
 
 /// Two namespaces joined by a pair of veth, with addresses of both families.
 pub struct Wire {
-    /// 10.213.78.1 and fd78::1.
+    /// `10.213.78.1` and `fd78::1`.
     pub near: Namespace,
-    /// 10.213.78.2 and fd78::2.
+    /// `10.213.78.2` and `fd78::2`.
     pub far: Namespace,
 }
 

@@ -74,6 +74,7 @@ fn read_all(mut stream: TcpStream) {
 
 fn leave_unread(stream: TcpStream) {
     stream.peek(&mut [0]).unwrap();
+    drop(stream);
 }
 
 /// Connects; then `write` writes, and `reset` closes at once and without a word of farewell.

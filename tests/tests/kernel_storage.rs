@@ -247,7 +247,7 @@ fn damaged_ext4_is_told() {
 }
 
 /// Goal: an xfs that shuts down is told with its device.
-/// Method: xfs_io(8) asks it to, as an administrator may.
+/// Method: `xfs_io(8)` asks it to, as an administrator may.
 #[test]
 fn shutdown_of_xfs_is_told() {
     need_module("xfs");

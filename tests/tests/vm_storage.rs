@@ -30,10 +30,10 @@ use hostmedic_tests::{
 };
 use tokio::sync::mpsc::channel;
 
-/// First sector that scsi_debug cannot read if asked to fail (`OPT_MEDIUM_ERR_ADDR`), rounded up
+/// First sector that `scsi_debug` cannot read if asked to fail (`OPT_MEDIUM_ERR_ADDR`), rounded up
 /// to whole blocks of 4096 bytes; ten sectors fail.
 const BAD_BLOCK: u64 = 0x1234_u64.div_ceil(8);
-/// `SDEBUG_OPT_` values, drivers/scsi/scsi_debug.c.
+/// `SDEBUG_OPT_` values, `drivers/scsi/scsi_debug.c`.
 const MEDIUM_ERROR: &str = "2";
 const TIMEOUT: &str = "4";
 const HOST_BUSY: &str = "0x8000";
@@ -259,7 +259,7 @@ fn scsi_trouble_is_told_by_hooks_that_came_late() {
 }
 
 /// Goal: file systems whose modules are loaded after the probes are watched from then on.
-/// Method: ext4's own switch for tests, and a shutdown that xfs_io(8) asks for.
+/// Method: ext4's own switch for tests, and a shutdown that `xfs_io(8)` asks for.
 #[test]
 fn file_systems_that_come_late_are_watched() {
     if !is_inside("a file system's module that comes late") {

@@ -224,7 +224,7 @@ impl Probes {
     /// # Errors
     /// The reason in one line.
     pub fn pinned(&self) -> Result<(), &str> {
-        self.pinned.as_ref().map(|()| ()).map_err(String::as_str)
+        self.pinned.as_ref().copied().map_err(String::as_str)
     }
 
     /// Tries again to attach hooks whose module was not loaded. Says which came.

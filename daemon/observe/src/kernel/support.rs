@@ -116,7 +116,7 @@ fn offset(btf: &Btf, field: &Field) -> Result<u32, String> {
 }
 
 /// From 6.2 on `rss_stat` is an array of `struct percpu_counter`, before it one of words in a
-/// structure of its own (include/linux/mm_types.h).
+/// structure of its own (`include/linux/mm_types.h`).
 fn rss_stride(btf: &Btf) -> Result<u32, String> {
     if btf.member("mm_rss_stat", "count").is_ok() {
         return Ok(8);

@@ -3,7 +3,7 @@
 use std::fs;
 
 /// Upper half of an address in the kernel's text, on the 64-bit architectures that have one text
-/// segment there (x86-64, Documentation/arch/x86/x86_64/mm.rst).
+/// segment there (x86-64, `Documentation/arch/x86/x86_64/mm.rst`).
 const TEXT: u64 = 0xffff_ffff_0000_0000;
 
 /// Functions by the lower half of their address, in order.

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use super::text;
 use crate::kernel::event::{About, KernelEvent};
 
-/// `MINORBITS`: the kernel's own device numbers (include/linux/kdev_t.h), which are not those of
+/// `MINORBITS`: the kernel's own device numbers (`include/linux/kdev_t.h`), which are not those of
 /// stat(2).
 const MINOR_BITS: u32 = 20;
 
@@ -43,7 +43,7 @@ pub(super) fn block_error(event: abi::BlockError) -> KernelEvent {
     }
 }
 
-/// `enum req_op`, include/linux/blk_types.h; the same numbers since 4.10.
+/// `enum req_op`, `include/linux/blk_types.h`; the same numbers since 4.10.
 fn operation(number: u32) -> BlockOperation {
     match number {
         0 => BlockOperation::Read,
