@@ -303,15 +303,19 @@ impl Vitals {
         self.budget
     }
 
-    /// Detaches the probes and gives the last account.
+    /// Detaches the probes, lets the writer of events end and gives the last account; `None`
+    /// without probes. Blocks for the disk.
     pub(crate) fn stop(&self) -> Option<CoverageRow> {
-        let probes = self.inner().probes.take()?;
-        match probes.stop() {
+        let probes = self.inner().probes.take();
+        let stopped = probes.map(Probes::stop);
+        // Also without probes: a thread that still writes when the process ends would find the
+        // database's own globals gone.
+        self.sink.stop();
+        match stopped? {
             Ok((hooks, queues)) => {
                 let mut inner = self.inner();
                 inner.counters = hooks;
                 inner.queues = queues;
-                self.sink.stop();
                 self.sink.count(&mut inner.queues);
                 Some(inner.row())
             }

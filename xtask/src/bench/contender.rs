@@ -253,7 +253,10 @@ impl Starter<'_> {
     /// The whole daemon, with a bus that does not exist: it watches, and can act on nothing.
     fn medicd(&self) -> Result<(Command, Ready<'static>)> {
         let medicd = self.programs.dir.join("medicd");
-        anyhow::ensure!(medicd.exists(), "{} is not built", medicd.display());
+        anyhow::ensure!(
+            medicd.exists(),
+            "`medicd` is not built; `cargo xtask build`"
+        );
         let state = tempfile::tempdir_in(self.work)
             .context("cannot make a directory")?
             .keep();
