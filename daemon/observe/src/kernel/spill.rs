@@ -42,8 +42,8 @@ impl Spill {
         })
     }
 
-    /// What was spilled since the last call and is still there, oldest first on each CPU. One
-    /// lookup when there is nothing.
+    /// What was spilled since the last call and is still there, oldest first. One lookup when there
+    /// is nothing.
     pub(crate) fn news(&mut self) -> Result<Vec<Spilled>, MapError> {
         let written = self.written.get(&0, 0)?;
         let read = self.read.get(&0, 0)?;
@@ -61,10 +61,18 @@ impl Spill {
             news.extend(found);
             upto.push(newest);
         }
+        news.sort_by_key(happened_boot_ns);
         let upto = PerCpuValues::try_from(upto)?;
         self.read.set(0, upto, 0)?;
         Ok(news)
     }
+}
+
+/// When it happened: the first word after the header of every event.
+fn happened_boot_ns(spilled: &Spilled) -> u64 {
+    let rest = spilled.bytes.get(size_of::<Header>()..);
+    rest.and_then(|rest| rest.first_chunk())
+        .map_or(0, |word| u64::from_ne_bytes(*word))
 }
 
 /// Whole events of one CPU after number `read`, oldest first, and the newest number of them.
@@ -137,5 +145,7 @@ mod tests {
             })
             .collect();
         assert_eq!((times, newest), (vec![8, 9], 9));
+        let told: Vec<_> = found.iter().map(happened_boot_ns).collect();
+        assert_eq!(told, [8, 9]);
     }
 }
