@@ -160,7 +160,7 @@ impl State {
 
     /// Notes whether anything was lost since the last window.
     fn count(&mut self, hooks: &[HookCounters], queues: &QueueCounters) {
-        let in_kernel: u64 = hooks.iter().map(HookCounters::lost).sum();
+        let in_kernel: u64 = hooks.iter().map(HookCounters::overrun).sum();
         let losses = in_kernel
             .saturating_add(queues.undecodable)
             .saturating_add(queues.queue_full);
