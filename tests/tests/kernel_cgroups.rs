@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+use std::process::Command;
+
 use hostmedic_model::{
     loss::{Coverage, HookCounters, HookMode},
     signal::Fact,
@@ -111,6 +113,19 @@ fn counters(capture: &Capture) -> HookCounters {
     all.into_iter().find(|of| of.hook == HOOK).unwrap()
 }
 
+/// Lets the hook run often enough on each processor to read its mode again.
+fn read_modes(place: &Cgroup) {
+    // It reads it once in `MODE_READ_EVERY` runs, which is sixteen.
+    let each = "40";
+    for cpu in 0..std::thread::available_parallelism().unwrap().get() {
+        let storm = child_in(&[place], &["storm", each]);
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", &cpu.to_string()]);
+        pinned.arg(storm.get_program()).args(storm.get_args());
+        assert!(pinned.status().unwrap().success());
+    }
+}
+
 /// Goal: a hook does as much as it is told, and in every mode its ledger adds up.
 /// Method: the same programs run in each mode.
 #[test]
@@ -127,6 +142,7 @@ fn a_hook_does_as_much_as_it_is_told() {
         capture.probes_mut().set_mode(HOOK, mode).unwrap();
         let modes = capture.probes().modes();
         assert!(modes.contains(&(HOOK, mode)), "{modes:?}");
+        read_modes(&place);
         capture.tallies();
         let before = counters(&capture);
         let verb = ["storm", &EXECS.to_string()];

@@ -28,6 +28,22 @@ fn eat() -> String {
     child_in(&[], &[]).get_program().display().to_string()
 }
 
+/// Processes of the unit that hold the 2 MiB they were asked to.
+fn holders(unit: &Unit) -> usize {
+    const HELD_KB: u64 = 2048;
+    let procs = format!("/sys/fs/cgroup{}/cgroup.procs", unit.show("ControlGroup"));
+    let pids = fs::read_to_string(procs).unwrap_or_default();
+    let holds = |pid: &&str| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let anonymous = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
+        let kb = anonymous.and_then(|kb| kb.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        status.contains("kernel-child") && kb.is_some_and(|kb| kb >= HELD_KB)
+    };
+    pids.lines().filter(holds).count()
+}
+
 fn kills_in(account: &Account, cgroup_id: u64) -> Vec<OomKill> {
     let kill = |fact: &Fact| match fact {
         Fact::OomKill(kill) if kill.cgroup_id == cgroup_id => Some(kill.clone()),
@@ -107,11 +123,19 @@ fn a_unit_that_dies_as_a_whole_is_told_process_by_process() {
     let go = place.path().join("go");
     let capture = Capture::start(&Options::default());
     let limit = ["MemoryMax=24M", "MemorySwapMax=0", "OOMPolicy=kill"];
-    let line = format!("{0} hold 2 & {0} hold 2 & exec {0} eat 64", eat());
+    let hungry = place.path().join("hungry");
+    let line = format!(
+        "{0} hold 2 & {0} hold 2 & until test -e {1}; do sleep 0.1; done; exec {0} eat 64",
+        eat(),
+        hungry.display()
+    );
     let unit = unit("vm-group", &limit, &line, &go);
     let id = unit.cgroup_id();
     let scope = scope(&capture, of_cgroup(id));
     fs::write(&go, "").unwrap();
+    // Somebody who is only just starting may be gone without being told.
+    eventually("two hold memory", || holders(&unit) == 2);
+    fs::write(&hungry, "").unwrap();
     eventually("the unit has failed", || unit.show("Result") == "oom-kill");
     let account = capture.stop();
     account.assert_adds_up();

@@ -48,6 +48,42 @@ pub struct Tally {
     pub amount: u64,
 }
 
+/// One element of the per-CPU array `COUNTS`: a hook's outcomes on one CPU, and what it counts of one
+/// cgroup. Each cache line that is touched costs as much as all the rest, so what every run needs
+/// stands first.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct Row {
+    /// The hook's mode, as of the last run that read `MODES`.
+    pub mode: u64,
+    /// Whom `process_exec`, `process_exit` and `process_fork` saw last; zero with other hooks.
+    pub seat: Seat,
+    /// By [`crate::Counter`]; rise only, but for [`crate::Counter::Aggregated`].
+    pub outcomes: [u64; crate::COUNTERS],
+}
+
+/// The cgroup that a hook saw last on one CPU. When another one comes, the count goes to the
+/// cgroup's key in `PROCESSES`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct Seat {
+    /// cgroup v2 id; 0 when unknown.
+    pub cgroup_id: u64,
+    /// How many that are not in `PROCESSES` yet.
+    pub count: u64,
+    /// How many of those were only counted.
+    pub untold: u64,
+    /// Moment before which no event is within the cgroup's share, on the boot clock.
+    pub refused_until_boot_ns: u64,
+}
+
+/// Words of a [`Row`].
+pub const ROW_WORDS: usize = size_of::<Row>() / 8;
+
 /// Key of the map `FLOWS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -86,6 +122,7 @@ pub struct SpillSlot {
 }
 
 const _: () = assert!(size_of::<Key>() == 24 && size_of::<Tally>() == 16);
+const _: () = assert!(ROW_WORDS == crate::COUNTERS + 5);
 const _: () = assert!(size_of::<FlowKey>() == 32 && size_of::<SpillSlot>() == 152);
 
 /// [`Key::c`] of a drop: no port is known.

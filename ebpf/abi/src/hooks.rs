@@ -74,10 +74,10 @@ pub const HOOKS: usize = 28;
 pub enum Counter {
     /// The program ran.
     Seen = 0,
-    /// It wrote an event to a ring.
-    Delivered = 1,
     /// It counted by key, without an event.
-    Aggregated = 2,
+    Aggregated = 1,
+    /// It wrote an event to a ring.
+    Delivered = 2,
     /// It had to do less ([`MODE_SAMPLE`], [`MODE_COUNT`]), and this run was left out.
     SampledOut = 3,
     /// The share of events had been used up, and there is no count by key.
@@ -102,6 +102,10 @@ pub const MODE_COUNT: u32 = 2;
 
 /// A sampling hook does one run of this many; a power of two.
 pub const SAMPLE_ONE_OF: u32 = 16;
+
+/// A hook reads its mode once in so many runs on each CPU; a power of two, at most
+/// [`SAMPLE_ONE_OF`].
+pub const MODE_READ_EVERY: u32 = 16;
 
 /// Row of the map `LATE`: offset of `device` in `struct scsi_cmnd`.
 pub const LATE_SCSI_DEVICE: u32 = 0;

@@ -21,8 +21,8 @@ mod task_id;
 mod trouble;
 
 pub use aggregate::{
-    FlowKey, Key, PORT_EPHEMERAL, PORT_REGISTERED, PORT_UNKNOWN, SPILL_LEN, SPILL_SLOTS, SpillSlot,
-    Tally,
+    FlowKey, Key, PORT_EPHEMERAL, PORT_REGISTERED, PORT_UNKNOWN, ROW_WORDS, Row, SPILL_LEN,
+    SPILL_SLOTS, Seat, SpillSlot, Tally,
 };
 pub use attestation::{Attestation, FILLED_CGROUP, FILLED_EXIT, FILLED_SCORE, FILLED_TASK};
 pub use cgroup_change::{CGROUP_ATTACHED, CGROUP_MADE, CGROUP_REMOVED, CgroupChange, PATH_LEN};

@@ -14,8 +14,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use hostmedic_abi::{
-    Attestation, COUNTERS, Counter, HOOKS, Hook, MODE_COUNT, MODE_STREAM, OomVictim, ProcessExec,
-    SAMPLE_ONE_OF, SPILL_LEN, SPILL_SLOTS, SpillSlot,
+    Attestation, Counter, HOOKS, Hook, MODE_COUNT, MODE_READ_EVERY, MODE_STREAM, OomVictim, ProcessExec, Row,
+    SAMPLE_ONE_OF, SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot,
 };
 
 /// Events that must not be lost: 64 KiB, or some five hundred not yet read.
@@ -28,7 +28,7 @@ static HOT: RingBuf<ProcessExec, 524_288> = RingBuf::new();
 
 /// One row a hook.
 #[btf_map]
-static COUNTS: PerCpuArray<[u64; COUNTERS], HOOKS> = PerCpuArray::new();
+static COUNTS: PerCpuArray<Row, HOOKS> = PerCpuArray::new();
 
 /// A `MODE_` constant a hook; the daemon sets them.
 #[btf_map]
@@ -61,7 +61,7 @@ const NO_WAKEUP: u64 = 1;
 
 /// One run of a hook, which ends in exactly one outcome.
 pub struct Run {
-    row: *mut [u64; COUNTERS],
+    row: *mut Row,
     hook: Hook,
 }
 
@@ -75,15 +75,26 @@ impl Run {
             hook,
         };
         let seen = run.add(Counter::Seen);
-        let mode = match MODES.get(hook as u32) {
-            Some(mode) => *mode,
-            None => MODE_STREAM,
-        };
+        let mode = run.mode(seen);
         if mode != MODE_STREAM && (mode == MODE_COUNT || seen & u64::from(SAMPLE_ONE_OF - 1) != 0) {
             run.add(Counter::SampledOut);
             return None;
         }
         Some(run)
+    }
+
+    /// The hook's mode. The daemon changes it seldom, and the map lies far from the row.
+    #[inline(always)]
+    fn mode(&self, seen: u64) -> u32 {
+        // SAFETY: as in `add`.
+        unsafe {
+            if seen % u64::from(MODE_READ_EVERY) == 0
+                && let Some(mode) = MODES.get(self.hook as u32)
+            {
+                (*self.row).mode = u64::from(*mode);
+            }
+            (*self.row).mode as u32
+        }
     }
 
     /// Ends it with an outcome that leaves no event.
@@ -108,18 +119,17 @@ impl Run {
         }
     }
 
-    /// Sends `event` in the everyday lane. If it finds no room, `otherwise` is the outcome.
+    /// Sends `event` in the everyday lane. If it finds no room, the run goes on.
     #[inline(always)]
-    pub fn deliver_hot<T: Copy + 'static>(self, event: T, otherwise: Counter) {
+    pub fn deliver_hot<T: Copy + 'static>(self, event: T) -> Option<Self> {
         match HOT.reserve_untyped::<T>(0) {
             Some(mut slot) => {
                 slot.write(event);
                 slot.submit(NO_WAKEUP);
                 self.add(Counter::Delivered);
+                None
             }
-            None => {
-                self.add(otherwise);
-            }
+            None => Some(self),
         }
     }
 
@@ -139,13 +149,38 @@ impl Run {
         }
     }
 
+    /// The hook's seat on this CPU.
+    #[inline(always)]
+    pub fn seat(&mut self) -> &mut Seat {
+        // SAFETY: in this CPU's row, which lives as long as the map. Only this hook's programs
+        // come here, and the run is borrowed.
+        unsafe { &mut (*self.row).seat }
+    }
+
+    /// Which hook it is.
+    #[inline(always)]
+    pub fn hook(&self) -> Hook {
+        self.hook
+    }
+
+    /// So many runs that were [`Counter::Aggregated`] found no room after all.
+    #[inline(always)]
+    pub fn found_no_room(&self, runs: u64) {
+        // SAFETY: as in `add`.
+        unsafe {
+            let outcomes = &mut (*self.row).outcomes;
+            outcomes[Counter::Aggregated as usize] -= runs;
+            outcomes[Counter::MapFull as usize] += runs;
+        }
+    }
+
     /// Adds one; returns the sum.
     #[inline(always)]
     fn add(&self, counter: Counter) -> u64 {
         // SAFETY: points into this CPU's row, which lives as long as the map, and no other
         // program writes it; the column is within the row by its type.
         unsafe {
-            let column = &mut (*self.row)[counter as usize];
+            let column = &mut (*self.row).outcomes[counter as usize];
             *column += 1;
             *column
         }

@@ -36,7 +36,7 @@ pub use self::{
         retransmit_failed,
     },
     storage::{Mapping, Request, ScsiCommand, SuperBlock, Xfs, block_status},
-    task::{Signal, Task, group_dead, has_score, has_signals, has_victim_task, is_sent_by_kernel},
+    task::{Task, group_dead, has_score, has_signals, has_victim_task, is_sent_by_kernel},
 };
 
 /// Declares globals that the daemon sets before the program is loaded.

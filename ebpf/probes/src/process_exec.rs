@@ -1,20 +1,20 @@
 //! `sched:sched_process_exec`: a process now runs another program.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use hostmedic_abi::{Counter, Header, Hook, KIND_PROCESS_EXEC, Key, ProcessExec};
+use hostmedic_abi::{Counter, Header, Hook, KIND_PROCESS_EXEC, ProcessExec};
 
 use crate::{
     emit::Run,
     kernel::{Arguments as _, Task, keep_recent, now_boot_ns},
     memory::{Recent, remember},
-    tally::{Book, count, is_within_share},
+    tally::{count_deed, end_untold, may_tell},
 };
 
 /// `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`. The
 /// task is its group's only thread by now, so its start is the process's.
 #[btf_tracepoint(function = "sched_process_exec")]
 fn process_exec(ctx: BtfTracePointContext) {
-    let Some(run) = Run::begin(Hook::ProcessExec) else {
+    let Some(mut run) = Run::begin(Hook::ProcessExec) else {
         return;
     };
     let Some(task) = Task::argument(&ctx, 0) else {
@@ -31,23 +31,20 @@ fn process_exec(ctx: BtfTracePointContext) {
             },
         );
     }
-    let otherwise = match count(Book::Processes, Key::of(Hook::ProcessExec, cgroup_id), 0) {
-        true => Counter::Aggregated,
-        false => Counter::MapFull,
-    };
-    if !is_within_share(Hook::ProcessExec, cgroup_id) {
-        return run.end(otherwise);
+    count_deed(&mut run, cgroup_id);
+    if !may_tell(&mut run) {
+        return end_untold(run);
     }
-    run.deliver_hot(
-        ProcessExec {
-            header: Header::of::<ProcessExec>(KIND_PROCESS_EXEC),
-            at_boot_ns: now_boot_ns(),
-            started_boot_ns: task.started_boot_ns(),
-            cgroup_id,
-            pid: task.tgid(),
-            old_pid: ctx.number(1) as u32,
-            comm: task.comm().bytes(),
-        },
-        otherwise,
-    );
+    let unsent = run.deliver_hot(ProcessExec {
+        header: Header::of::<ProcessExec>(KIND_PROCESS_EXEC),
+        at_boot_ns: now_boot_ns(),
+        started_boot_ns: task.started_boot_ns(),
+        cgroup_id,
+        pid: task.tgid(),
+        old_pid: ctx.number(1) as u32,
+        comm: task.comm().bytes(),
+    });
+    if let Some(run) = unsent {
+        end_untold(run);
+    }
 }

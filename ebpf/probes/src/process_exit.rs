@@ -4,65 +4,53 @@
 //! are counted as filtered.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use hostmedic_abi::{Counter, Header, Hook, KIND_PROCESS_EXIT, Key, ProcessExit};
+use hostmedic_abi::{Counter, Header, Hook, KIND_PROCESS_EXIT, ProcessExit};
 
 use crate::{
     emit::Run,
-    kernel::{Signal, Task, group_dead, now_boot_ns},
+    kernel::{Task, group_dead, now_boot_ns},
     memory::{first_end, has_ended},
-    tally::{Book, count, is_within_share},
+    tally::{count_deed, end_untold, may_tell},
 };
 
 /// `sched_process_exit(struct task_struct *p, bool group_dead)`, or without the second argument
 /// (before 6.16).
 #[btf_tracepoint(function = "sched_process_exit")]
 fn process_exit(ctx: BtfTracePointContext) {
-    let Some(run) = Run::begin(Hook::ProcessExit) else {
+    let Some(mut run) = Run::begin(Hook::ProcessExit) else {
         return;
     };
-    match last_thread(&ctx) {
-        Some((task, signal)) => report(run, task, signal),
-        None => run.end(Counter::Filtered),
-    }
-}
-
-#[inline(always)]
-fn report(run: Run, task: Task, signal: Signal) {
-    let Some(leader) = task.leader() else {
+    let Some(task) = Task::argument(&ctx, 0) else {
         return run.end(Counter::Filtered);
     };
-    let cgroup_id = task.cgroup_id();
-    let otherwise = match count(Book::Processes, Key::of(Hook::ProcessExit, cgroup_id), 0) {
-        true => Counter::Aggregated,
-        false => Counter::MapFull,
-    };
-    if !is_within_share(Hook::ProcessExit, cgroup_id) {
-        return run.end(otherwise);
-    }
-    run.deliver_hot(
-        ProcessExit {
-            header: Header::of::<ProcessExit>(KIND_PROCESS_EXIT),
-            at_boot_ns: now_boot_ns(),
-            started_boot_ns: leader.started_boot_ns(),
-            cgroup_id,
-            pid: task.tgid(),
-            wait_status: signal.wait_status(leader),
-            comm: leader.comm().bytes(),
-            peak_rss_pages: signal.peak_rss_pages(),
-        },
-        otherwise,
-    );
-}
-
-#[inline(always)]
-fn last_thread(ctx: &BtfTracePointContext) -> Option<(Task, Signal)> {
-    let task = Task::argument(ctx, 0)?;
-    let signal = task.signal()?;
-    let is_last = match group_dead(ctx) {
+    let is_last = match group_dead(&ctx) {
         Some(dead) => dead,
-        None => is_last_by_count(task, signal)?,
+        None => is_last_by_count(task).unwrap_or(false),
     };
-    is_last.then_some((task, signal))
+    if !is_last {
+        return run.end(Counter::Filtered);
+    }
+    let cgroup_id = task.cgroup_id();
+    count_deed(&mut run, cgroup_id);
+    if !may_tell(&mut run) {
+        return end_untold(run);
+    }
+    let (Some(leader), Some(signal)) = (task.leader(), task.signal()) else {
+        return end_untold(run);
+    };
+    let unsent = run.deliver_hot(ProcessExit {
+        header: Header::of::<ProcessExit>(KIND_PROCESS_EXIT),
+        at_boot_ns: now_boot_ns(),
+        started_boot_ns: leader.started_boot_ns(),
+        cgroup_id,
+        pid: task.tgid(),
+        wait_status: signal.wait_status(leader),
+        comm: leader.comm().bytes(),
+        peak_rss_pages: signal.peak_rss_pages(),
+    });
+    if let Some(run) = unsent {
+        end_untold(run);
+    }
 }
 
 /// Nobody lives on. Threads that end together may all find that, after the last has counted
@@ -70,7 +58,8 @@ fn last_thread(ctx: &BtfTracePointContext) -> Option<(Task, Signal)> {
 /// that finds itself alone may have been preceded by another that has been released since, so it
 /// asks, too; but it leaves no trace, as nobody comes after it.
 #[inline(always)]
-fn is_last_by_count(task: Task, signal: Signal) -> Option<bool> {
+fn is_last_by_count(task: Task) -> Option<bool> {
+    let signal = task.signal()?;
     if signal.live() != 0 {
         return Some(false);
     }

@@ -1,5 +1,9 @@
 //! Counting by key, and each cgroup's share of events.
 //!
+//! Forks, execs and exits come often and find caches cold, so that each map they touch costs as much
+//! as all the rest. Theirs are counted in the hook's own row as long as they are of one cgroup, and
+//! by key when another one comes.
+//!
 //! Three maps, so that a storm of one kind cannot fill the room of another: processes, network,
 //! disks. The daemon sizes them so that all maps together stay within 8 MB at any number of CPUs,
 //! and takes out keys that no longer change.
@@ -8,11 +12,11 @@ use aya_ebpf::{
     btf_maps::{LruHashMap, PerCpuHashMap},
     macros::btf_map,
 };
-use hostmedic_abi::{Counter, FlowKey, Hook, Key, Tally};
+use hostmedic_abi::{Counter, FlowKey, Hook, Key, Seat, Tally};
 
-use crate::kernel::now_boot_ns;
+use crate::{emit::Run, kernel::now_boot_ns};
 
-/// Forks, execs, exits and signals by cgroup.
+/// Signals by cgroup; forks, execs and exits of the cgroups that have left their seats.
 #[btf_map]
 static PROCESSES: PerCpuHashMap<Key, Tally, 1024> = PerCpuHashMap::new();
 
@@ -36,7 +40,7 @@ static SHARES: LruHashMap<[u64; 2], u64, 1024> = LruHashMap::new();
 const NOEXIST: u64 = 1;
 
 /// Events a second that one cgroup (or device) may send through one hook, in the long run ...
-const SHARE_INTERVAL_NS: u64 = 20_000_000;
+const SHARE_INTERVAL_NS: u64 = 100_000_000;
 /// ... and at once.
 const SHARE_BURST_NS: u64 = 128 * SHARE_INTERVAL_NS;
 
@@ -52,16 +56,54 @@ pub enum Book {
 #[inline(always)]
 pub fn count(book: Book, key: Key, amount: u64) -> bool {
     match book {
-        Book::Processes => add(&PROCESSES, key, amount),
-        Book::Network => add(&NETWORK, key, amount),
-        Book::Disks => add(&DISKS, key, amount),
+        Book::Processes => add(&PROCESSES, key, 1, amount),
+        Book::Network => add(&NETWORK, key, 1, amount),
+        Book::Disks => add(&DISKS, key, 1, amount),
     }
+}
+
+/// Counts what a process of `cgroup_id` did, in the seat of the run's hook.
+#[inline(always)]
+pub fn count_deed(run: &mut Run, cgroup_id: u64) {
+    if run.seat().cgroup_id != cgroup_id {
+        let left = *run.seat();
+        *run.seat() = Seat {
+            cgroup_id,
+            ..Seat::default()
+        };
+        let key = Key::of(run.hook(), left.cgroup_id);
+        if left.count > 0 && !add(&PROCESSES, key, left.count, 0) {
+            run.found_no_room(left.untold);
+        }
+    }
+    run.seat().count += 1;
+}
+
+/// Whether what was counted may be told as well, as [`is_within_share`] says. The seat remembers a
+/// refusal until the next token is due.
+#[inline(always)]
+pub fn may_tell(run: &mut Run) -> bool {
+    let (now, hook) = (now_boot_ns(), run.hook());
+    let seat = run.seat();
+    if seat.refused_until_boot_ns > now {
+        return false;
+    }
+    let token = take_token(hook, seat.cgroup_id, now);
+    seat.refused_until_boot_ns = token.next_boot_ns;
+    token.is_taken
+}
+
+/// Ends a run whose deed was only counted.
+#[inline(always)]
+pub fn end_untold(mut run: Run) {
+    run.seat().untold += 1;
+    run.end(Counter::Aggregated);
 }
 
 /// Counts one connection; `false` if there is no room for the key.
 #[inline(always)]
 pub fn count_flow(key: FlowKey) -> bool {
-    add(&FLOWS, key, 0)
+    add(&FLOWS, key, 1, 0)
 }
 
 /// Counts one for TCP; the outcome of the run.
@@ -81,19 +123,20 @@ pub fn count_tcp(hook: Hook, cgroup_id: u64, port: u16) -> Counter {
 fn add<K: Copy, const ENTRIES: usize>(
     map: &PerCpuHashMap<K, Tally, ENTRIES>,
     key: K,
+    count: u64,
     amount: u64,
 ) -> bool {
     if let Some(tally) = map.get_ptr_mut(key) {
-        bump(tally, amount);
+        bump(tally, count, amount);
         return true;
     }
-    if map.insert(key, Tally { count: 1, amount }, NOEXIST).is_ok() {
+    if map.insert(key, Tally { count, amount }, NOEXIST).is_ok() {
         return true;
     }
     // Another CPU may have been quicker.
     match map.get_ptr_mut(key) {
         Some(tally) => {
-            bump(tally, amount);
+            bump(tally, count, amount);
             true
         }
         None => false,
@@ -101,43 +144,60 @@ fn add<K: Copy, const ENTRIES: usize>(
 }
 
 #[inline(always)]
-fn bump(tally: *mut Tally, amount: u64) {
+fn bump(tally: *mut Tally, count: u64, amount: u64) {
     // SAFETY: this CPU's own value; the key names the hook, whose program does not interrupt
     // itself. The kernel keeps the memory of a removed element until the program has ended.
     unsafe {
-        (*tally).count += 1;
+        (*tally).count += count;
         (*tally).amount += amount;
     }
 }
 
 /// Whether another event of `owner` through `hook` is within the owner's share: a bucket of 128
-/// tokens that gets 50 a second. Two CPUs that ask at the same moment may both get the last one.
+/// tokens that gets 10 a second. Two CPUs that ask at the same moment may both get the last one.
 ///
 /// The bucket is kept as one moment, the time at which it would be full: the generic cell rate
 /// algorithm (ITU-T I.371, virtual scheduling).
 #[inline(always)]
 pub fn is_within_share(hook: Hook, owner: u64) -> bool {
-    let now = now_boot_ns();
+    take_token(hook, owner, now_boot_ns()).is_taken
+}
+
+struct Token {
+    is_taken: bool,
+    /// When the next one is due.
+    next_boot_ns: u64,
+}
+
+/// Takes one of the owner's tokens, if there is one.
+#[inline(always)]
+fn take_token(hook: Hook, owner: u64, now: u64) -> Token {
+    let earliest = now.saturating_sub(SHARE_BURST_NS);
     let key = [owner, hook as u64];
-    match SHARES.get_ptr_mut(key) {
-        Some(due) => {
-            // SAFETY: a value of one word; the entry's memory stays until the program has ended.
-            // A store into an entry that was given to another key shifts that key's share once.
-            unsafe {
-                let earliest = now.saturating_sub(SHARE_BURST_NS);
-                let from = if *due > earliest { *due } else { earliest };
-                if from + SHARE_INTERVAL_NS > now {
-                    return false;
-                }
-                *due = from + SHARE_INTERVAL_NS;
-            }
-            true
+    let Some(due) = SHARES.get_ptr_mut(key) else {
+        let next = earliest + SHARE_INTERVAL_NS;
+        // Without room for it the owner is new at every event, and each is sent.
+        let _ = SHARES.insert(key, next, 0);
+        return Token {
+            is_taken: true,
+            next_boot_ns: next + SHARE_INTERVAL_NS,
+        };
+    };
+    // SAFETY: a value of one word; the entry's memory stays until the program has ended.
+    // A store into an entry that was given to another key shifts that key's share once.
+    unsafe {
+        let from = if *due > earliest { *due } else { earliest };
+        let next = from + SHARE_INTERVAL_NS;
+        if next > now {
+            return Token {
+                is_taken: false,
+                next_boot_ns: next,
+            };
         }
-        None => {
-            let due = now.saturating_sub(SHARE_BURST_NS) + SHARE_INTERVAL_NS;
-            // Without room for it the owner is new at every event, and each is sent.
-            let _ = SHARES.insert(key, due, 0);
-            true
+        *due = next;
+        Token {
+            is_taken: true,
+            next_boot_ns: next + SHARE_INTERVAL_NS,
         }
     }
 }

@@ -4,8 +4,9 @@ use aya::{
     Ebpf,
     maps::{Array, PerCpuArray},
 };
-use hostmedic_abi::{COUNTERS, Counter, HOOKS};
+use hostmedic_abi::{Counter, HOOKS, ROW_WORDS, Row};
 use hostmedic_model::loss::HookCounters;
+use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use super::{
     error::ProbeError,
@@ -27,15 +28,21 @@ pub(crate) fn read(
     let map = ebpf
         .map(MAP)
         .ok_or_else(|| failed("it is not in the object".to_owned()))?;
-    let rows: PerCpuArray<_, [u64; COUNTERS]> = map
+    let rows: PerCpuArray<_, [u64; ROW_WORDS]> = map
         .try_into()
         .map_err(|e: aya::maps::MapError| failed(e.to_string()))?;
     ALL.iter()
         .map(|info| {
             let row = info.hook as u32;
             let of_cpus = rows.get(&row, 0).map_err(|e| failed(e.to_string()))?;
-            let sum =
-                |counter: Counter| -> u64 { of_cpus.iter().map(|row| row[counter as usize]).sum() };
+            let of_cpus: Vec<Row> = of_cpus
+                .iter()
+                .filter_map(|words| Row::read_from_bytes(words.as_bytes()).ok())
+                .collect();
+            let sum = |counter: Counter| -> u64 {
+                let of_cpus = of_cpus.iter();
+                of_cpus.map(|row| row.outcomes[counter as usize]).sum()
+            };
             let [missed_before, recovered_before] = kept[info.hook as usize];
             let missed = missed(ebpf, info)?.saturating_add(missed_before);
             let recovered = recovered[info.hook as usize];

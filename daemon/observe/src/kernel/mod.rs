@@ -22,6 +22,7 @@ mod plan;
 mod probes;
 mod reasons;
 mod ring;
+mod seats;
 mod sizes;
 mod spill;
 mod support;

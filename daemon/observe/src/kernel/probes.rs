@@ -14,7 +14,7 @@ use aya::{
     maps::{Array, MapError, RingBuf},
     util::nr_cpus,
 };
-use hostmedic_abi::{COUNTERS, HOOKS, MODE_COUNT, MODE_SAMPLE, MODE_STREAM, VERSION};
+use hostmedic_abi::{HOOKS, MODE_COUNT, MODE_SAMPLE, MODE_STREAM, ROW_WORDS, VERSION};
 use hostmedic_model::loss::{Coverage, HookCounters, HookMode, HookReport, QueueCounters};
 use tokio::sync::mpsc::Sender;
 
@@ -30,6 +30,7 @@ use super::{
     late,
     plan::{self, Plan, Wanted},
     ring::{Lane, QueueCounts, Reader, WhenFull},
+    seats,
     sizes::{Needs, Sizes},
     spill::Spill,
     support::{KernelSupport, kernel_btf},
@@ -159,6 +160,7 @@ impl Probes {
             }
         }
         drop(btf);
+        seats::clear(&mut ebpf)?;
         let links = attach::attach_planned(&loader, &mut ebpf, &mut plan);
         let maps = attach::map_fds(&ebpf)?;
         let kept = counters::kept(&ebpf)?;
@@ -448,7 +450,7 @@ fn offsets(kernel: &KernelSupport, options: &Options) -> Vec<u32> {
 /// Pins the counters below `directory`, in one named after the layout: counters of another layout
 /// are not ours.
 fn pin_in(loader: &mut Loader<'_>, directory: &std::path::Path) -> Result<(), String> {
-    let of_layout = directory.join(format!("v{VERSION}-{HOOKS}x{COUNTERS}"));
+    let of_layout = directory.join(format!("v{VERSION}-{HOOKS}x{ROW_WORDS}"));
     let kind = nix::sys::statfs::statfs(directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
     if kind.filesystem_type() != nix::sys::statfs::BPF_FS_MAGIC {

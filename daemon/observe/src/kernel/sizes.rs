@@ -105,9 +105,9 @@ impl Sizes {
 
     /// Kernel memory of all maps with `cpus` possible CPUs, in bytes.
     pub(crate) fn bytes(&self, cpus: u32) -> u64 {
-        use hostmedic_abi::{COUNTERS, HOOKS, SPILL_SLOTS, SpillSlot};
+        use hostmedic_abi::{HOOKS, ROW_WORDS, SPILL_SLOTS, SpillSlot};
         let words = |count: usize| u64::try_from(count).unwrap_or(u64::MAX) * 8;
-        let of_each_cpu = words(COUNTERS * HOOKS)
+        let of_each_cpu = words(ROW_WORDS * HOOKS)
             + u64::from(SPILL_SLOTS) * words(size_of::<SpillSlot>() / 8)
             + 8;
         let shared = u64::from(self.recent) + u64::from(self.ended) + u64::from(self.shares);

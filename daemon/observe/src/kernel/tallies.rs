@@ -8,13 +8,13 @@ use std::{collections::HashMap, net::IpAddr};
 
 use aya::{
     Ebpf,
-    maps::{MapError, PerCpuHashMap},
+    maps::{MapData, MapError, PerCpuHashMap},
 };
 use hostmedic_abi::{FlowKey, Hook, Key, PORT_EPHEMERAL, PORT_REGISTERED, PORT_UNKNOWN};
 use hostmedic_model::signal::{PortClass, TcpTroubleKind};
 use zerocopy::FromBytes;
 
-use super::{error::ProbeError, reasons::DropReasons, sizes::Keys, symbols::Symbols};
+use super::{error::ProbeError, reasons::DropReasons, seats, sizes::Keys, symbols::Symbols};
 
 /// Readings without a change after which a key may be taken out.
 const STILL_MAX: u32 = 12;
@@ -121,14 +121,30 @@ impl Tallies {
     pub(crate) fn read(&mut self, ebpf: &mut Ebpf) -> Result<Vec<Counted>, ProbeError> {
         let sizes = self.sizes;
         let mut found = Vec::new();
-        for (map, last, size) in [
-            ("PROCESSES", &mut self.processes, sizes.processes),
-            ("NETWORK", &mut self.network, sizes.network),
-            ("DISKS", &mut self.disks, sizes.disks),
+        for (map, last, size, is_seated) in [
+            ("PROCESSES", &mut self.processes, sizes.processes, true),
+            ("NETWORK", &mut self.network, sizes.network, false),
+            ("DISKS", &mut self.disks, sizes.disks, false),
         ] {
-            found.extend(differences(ebpf, map, last, size)?);
+            let now = sums(ebpf, map)?;
+            // After the map: what moves to it meanwhile is missing now and there the next time.
+            let seats = if is_seated {
+                seats::read(ebpf)?
+            } else {
+                HashMap::new()
+            };
+            let changes = changes(now, &seats, last, size);
+            take_out(ebpf, map, &changes.idle)?;
+            found.extend(changes.more);
         }
-        let flows = differences(ebpf, "FLOWS", &mut self.flows, sizes.flows)?;
+        let changes = changes(
+            sums(ebpf, "FLOWS")?,
+            &HashMap::new(),
+            &mut self.flows,
+            sizes.flows,
+        );
+        take_out(ebpf, "FLOWS", &changes.idle)?;
+        let flows = changes.more;
         let counted = found.into_iter().filter_map(|(bytes, count, amount)| {
             let key = Key::read_from_bytes(&bytes).ok()?;
             Some(Counted {
@@ -214,25 +230,16 @@ fn flow(key: &FlowKey) -> What {
     }
 }
 
-/// Keys of `map` that changed, with how much.
-fn differences<const N: usize>(
+/// What is in a map that counts, of all CPUs together.
+fn sums<const N: usize>(
     ebpf: &mut Ebpf,
     map: &'static str,
-    last: &mut Read<[u8; N]>,
-    size: u32,
-) -> Result<Vec<([u8; N], u64, u64)>, ProbeError>
+) -> Result<HashMap<[u8; N], [u64; 2]>, ProbeError>
 where
     [u8; N]: aya::Pod,
 {
-    let failed = |why: String| ProbeError::Map { map, why };
-    let found = ebpf
-        .map_mut(map)
-        .ok_or_else(|| failed("it is not in the object".to_owned()))?;
-    let mut tallies: PerCpuHashMap<_, [u8; N], [u64; 2]> = found
-        .try_into()
-        .map_err(|e: MapError| failed(e.to_string()))?;
     // A key may go while it is read; the walk then begins anew and may come by one twice.
-    let now: HashMap<[u8; N], [u64; 2]> = tallies
+    let sums = opened(ebpf, map)?
         .iter()
         .filter_map(Result::ok)
         .map(|(key, of_cpus)| {
@@ -240,35 +247,123 @@ where
             (key, [sum(0), sum(1)])
         })
         .collect();
+    Ok(sums)
+}
+
+/// What [`changes`] found.
+struct Changes<const N: usize> {
+    /// Keys that changed, with how much.
+    more: Vec<([u8; N], u64, u64)>,
+    /// Keys to be taken out.
+    idle: Vec<[u8; N]>,
+}
+
+/// Compares `now`, and what `seats` hold beside it, with `last`, which it brings up to date.
+fn changes<const N: usize>(
+    mut now: HashMap<[u8; N], [u64; 2]>,
+    seats: &HashMap<[u8; N], u64>,
+    last: &mut Read<[u8; N]>,
+    size: u32,
+) -> Changes<N> {
     let is_crowded = now.len() * 2 > usize::try_from(size).unwrap_or(usize::MAX);
+    for (key, count) in seats {
+        now.entry(*key).or_default()[0] += count;
+    }
     last.retain(|key, _| now.contains_key(key));
-    let mut changed = Vec::new();
-    let mut idle = Vec::new();
+    let mut changes = Changes {
+        more: Vec::new(),
+        idle: Vec::new(),
+    };
     for (key, [count, amount]) in now {
         let known = last.entry(key).or_default();
-        let (more, much) = (
-            count.wrapping_sub(known.count),
-            amount.wrapping_sub(known.amount),
-        );
-        if more == 0 {
+        if count <= known.count {
             known.still += 1;
-            if is_crowded && known.still > STILL_MAX {
-                idle.push(key);
+            if is_crowded && known.still > STILL_MAX && !seats.contains_key(&key) {
+                last.remove(&key);
+                changes.idle.push(key);
             }
             continue;
         }
+        let more = count - known.count;
+        let much = amount.saturating_sub(known.amount);
         *known = Last {
             count,
             amount,
             still: 0,
         };
-        changed.push((key, more, much));
+        changes.more.push((key, more, much));
     }
-    for key in idle {
-        last.remove(&key);
-        if let Err(error) = tallies.remove(&key) {
+    changes
+}
+
+/// Makes room for new keys.
+fn take_out<const N: usize>(
+    ebpf: &mut Ebpf,
+    map: &'static str,
+    keys: &[[u8; N]],
+) -> Result<(), ProbeError>
+where
+    [u8; N]: aya::Pod,
+{
+    let mut tallies = opened(ebpf, map)?;
+    for key in keys {
+        if let Err(error) = tallies.remove(key) {
             tracing::debug!(map, %error, "Could not take a key out.");
         }
     }
-    Ok(changed)
+    Ok(())
+}
+
+fn opened<'e, const N: usize>(
+    ebpf: &'e mut Ebpf,
+    map: &'static str,
+) -> Result<PerCpuHashMap<&'e mut MapData, [u8; N], [u64; 2]>, ProbeError>
+where
+    [u8; N]: aya::Pod,
+{
+    let failed = |why: String| ProbeError::Map { map, why };
+    ebpf.map_mut(map)
+        .ok_or_else(|| failed("it is not in the object".to_owned()))?
+        .try_into()
+        .map_err(|e: MapError| failed(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 24] = [7; 24];
+
+    fn more(changes: &Changes<24>) -> Vec<u64> {
+        changes.more.iter().map(|(_, more, _)| *more).collect()
+    }
+
+    #[test]
+    fn what_moves_from_a_seat_to_its_key_is_told_once() {
+        let mut last = Read::new();
+        let now = |count| HashMap::from([(KEY, [count, 0])]);
+        let seat = |count| HashMap::from([(KEY, count)]);
+        assert_eq!(more(&changes(HashMap::new(), &seat(5), &mut last, 8)), [5]);
+        // The map was read before the seat's count came to it, the seat after it had left.
+        assert!(more(&changes(HashMap::new(), &seat(1), &mut last, 8)).is_empty());
+        assert_eq!(more(&changes(now(5), &seat(2), &mut last, 8)), [2]);
+        assert_eq!(
+            more(&changes(now(7), &HashMap::new(), &mut last, 8)),
+            [0; 0]
+        );
+    }
+
+    #[test]
+    fn a_still_key_is_taken_out_of_a_crowded_map_unless_it_has_a_seat() {
+        let mut last = Read::new();
+        let crowd = || HashMap::from([(KEY, [5, 0]), ([8; 24], [5, 0])]);
+        let seat = HashMap::from([(KEY, 1)]);
+        let idle: Vec<_> = (0..STILL_MAX + 3)
+            .flat_map(|_| changes(crowd(), &seat, &mut last, 3).idle)
+            .collect();
+        assert!(
+            !idle.is_empty() && idle.iter().all(|key| *key == [8; 24]),
+            "{idle:?}"
+        );
+    }
 }
