@@ -240,9 +240,16 @@ impl Capture {
 
     /// Waits for the next kill.
     pub fn next_rare(&mut self) -> KernelEvent {
-        self.rare
-            .blocking_recv()
-            .expect("the reader of kills has ended")
+        let began = Instant::now();
+        loop {
+            match self.rare.try_recv() {
+                Ok(event) => return event,
+                Err(error) => {
+                    assert!(began.elapsed() < WAIT_MAX, "no rare event came: {error}");
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
     }
 
     /// Waits until a rare event fits; it stays part of the account.

@@ -132,7 +132,7 @@ fn tests(places: &Places, tally: &mut Tally) -> Result<()> {
     if targets
         .serial
         .iter()
-        .any(|target| target.starts_with("crash"))
+        .any(|target| target.starts_with("crash") || target.starts_with("daemon"))
     {
         check(tally, "build of medicd-crash", &build::crash_daemon(places))?;
     }

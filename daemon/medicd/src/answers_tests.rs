@@ -47,6 +47,7 @@ fn started() -> Body {
 fn row(from: i64, seen: u64) -> Body {
     Body::Coverage(CoverageRow {
         from: at(from),
+        to: At::default(),
         reduced: Vec::new(),
         hooks: vec![HookCounters {
             hook: "oom_victim".to_owned(),

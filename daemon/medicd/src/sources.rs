@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use hostmedic_model::{
-    loss::HookReport,
+    loss::{Coverage, HookReport},
     sample::{Measure, Sample, Series},
     signal::{Fact, Signal},
     subject::Subject,
@@ -113,11 +113,18 @@ async fn bring_hot(mut events: mpsc::Receiver<KernelEvent>, config: Config, outl
     }
 }
 
-/// Begins to bring what the host's own files tell: read-only mounts, pressure, counters.
-pub(crate) fn start_host_signals(config: &Config, outlets: &Outlets) {
+/// Begins to bring what the host's own files tell: read-only mounts, pressure, counters, and errors
+/// of file systems unless a hook (of these `reports`) tells them.
+pub(crate) fn start_host_signals(config: &Config, outlets: &Outlets, reports: &[HookReport]) {
+    let tells =
+        |hook: &HookReport| hook.hook == "ext4_error" && hook.coverage == Coverage::Captured;
+    let options = WatchOptions {
+        has_fs_errors: !reports.iter().any(tells),
+        ..WatchOptions::default()
+    };
     let mut host = HostSignals::new(outlets.attribution.subjects.clone());
     let (queue, mut heard) = mpsc::channel(HOST_MAX);
-    if let Err(error) = host.watch(WatchOptions::default(), queue) {
+    if let Err(error) = host.watch(options, queue) {
         tracing::error!(%error, "Cannot watch mounts and pressure.");
     }
     let to = outlets.clone();

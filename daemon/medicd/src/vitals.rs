@@ -132,7 +132,7 @@ impl Vitals {
     pub(crate) fn row(&self) -> CoverageRow {
         let row = self.read();
         let mut inner = self.inner();
-        inner.row_from = clock::now();
+        inner.row_from = row.to;
         if let Some(Err(error)) = inner.probes.as_mut().map(Probes::keep) {
             tracing::warn!(%error, "Cannot keep counters for the next start.");
         }
@@ -366,6 +366,7 @@ impl Inner {
         let modes = self.probes.as_ref().map(Probes::modes).unwrap_or_default();
         CoverageRow {
             from: self.row_from,
+            to: clock::now(),
             reduced: modes
                 .into_iter()
                 .filter(|(_, mode)| *mode != HookMode::Stream)

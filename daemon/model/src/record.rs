@@ -159,6 +159,9 @@ pub struct CoverageRow {
     /// Beginning of the interval: the end of the row before it, or the daemon's start.
     #[serde(default)]
     pub from: At,
+    /// End of the interval: when the counters had been read. The record is written a little later.
+    #[serde(default)]
+    pub to: At,
     /// Mode of each hook that is not [`HookMode::Stream`].
     #[serde(default)]
     pub reduced: Vec<(String, HookMode)>,

@@ -151,8 +151,10 @@ impl Account {
         } else {
             row.from
         };
-        let span = hull(from, at);
-        run.row_from = at;
+        // Nor where they end; then the record is the best there is.
+        let to = if row.to == At::default() { at } else { row.to };
+        let span = hull(from, to);
+        run.row_from = to;
         let counters = (row.hooks.iter()).find(|counters| counters.hook == self.query.hook);
         if let Some(reason) = &run.absent {
             let reason = reason.clone();
@@ -173,11 +175,12 @@ impl Account {
         }
         run.mode = mode;
         run.mode_since = at;
-        // The counters were read a little before the row was written. What came in between is in
-        // the next row, so that is where the row before it really ends.
+        // Where the row before did not say its end: its counters were read a little before it was
+        // written, and what came in between is in this row.
         if let Some(last) = self.rows.last_mut()
             && last.boots == self.boots
-            && (last.from.boot_ns..last.to.boot_ns).contains(&from.boot_ns)
+            && last.from.boot_ns < from.boot_ns
+            && from.boot_ns < last.to.boot_ns
         {
             last.to = from;
             last.span = hull(last.from, from);
@@ -185,7 +188,7 @@ impl Account {
         let (seen, delivered, lost) = rose(self.counters.as_ref(), counters);
         self.rows.push(Row {
             from,
-            to: at,
+            to,
             boots: self.boots,
             span,
             seen,

@@ -86,6 +86,7 @@ impl Chain {
     ) {
         let row = CoverageRow {
             from: self.at(from),
+            to: At::default(),
             reduced,
             hooks: vec![counters],
             queues: QueueCounters::default(),
@@ -344,6 +345,7 @@ fn a_clock_set_back_makes_a_row_count_for_both_readings() {
             boot_ns: chain.at(60).boot_ns,
             wall_ms: T + 60 * MIN,
         },
+        to: At::default(),
         reduced: Vec::new(),
         hooks: vec![saw(1)],
         queues: QueueCounters::default(),
@@ -371,6 +373,7 @@ fn rows_that_overlap_by_a_moment_stay_apart() {
         }
         let row = CoverageRow {
             from,
+            to: At::default(),
             reduced: Vec::new(),
             hooks: vec![saw(if n > 1 { 2 } else { 0 })],
             queues: QueueCounters::default(),
@@ -476,4 +479,37 @@ proptest! {
             .to_vec();
         prop_assert!(counts.is_sorted(), "{:?}", counts);
     }
+}
+
+/// Goal: the newest row claims no more than it saw: not the moments between the look at its
+/// counters and its record.
+#[test]
+fn a_row_ends_when_its_counters_were_read() {
+    let mut chain = Chain::new();
+    chain.start(0, Coverage::Captured, None);
+    let read = At {
+        boot_ns: chain.at(15).boot_ns - 5_000_000,
+        wall_ms: T + 15 * MIN - 5,
+    };
+    let row = CoverageRow {
+        from: chain.at(0),
+        to: read,
+        reduced: Vec::new(),
+        hooks: vec![saw(0)],
+        queues: QueueCounters::default(),
+    };
+    chain.push(15, Body::Coverage(row));
+    let answer = chain.ask(3, 5);
+    assert!(answer.proven, "{}", answer.statement);
+    assert_eq!(answer.span.to_ms, read.wall_ms);
+}
+
+/// Goal: of two rows that begin in the same instant both count.
+#[test]
+fn rows_that_begin_together_both_count() {
+    let mut chain = Chain::new();
+    chain.start(0, Coverage::Captured, None);
+    chain.row_in(0, 15, saw(1), Vec::new());
+    chain.row_in(0, 30, saw(3), Vec::new());
+    assert_eq!(chain.ask(3, 5).seen, 3);
 }

@@ -307,6 +307,7 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
         }),
         Body::Coverage(CoverageRow {
             from: at,
+            to: at,
             reduced: vec![("process_exec".into(), HookMode::Sample)],
             hooks: vec![counters],
             queues,

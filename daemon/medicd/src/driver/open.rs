@@ -36,8 +36,8 @@ pub(super) fn capture(
         outlets.attribution.clone(),
     ));
     let (probes, reports) = sources::start_probes(config, outlets);
+    sources::start_host_signals(config, outlets, &reports);
     vitals.adopt(probes, reports, seen_until);
-    sources::start_host_signals(config, outlets);
     vitals
 }
 

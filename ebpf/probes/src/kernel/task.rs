@@ -3,7 +3,7 @@
 
 use hostmedic_abi::{COMM_LEN, TaskId};
 
-use super::{Arguments, Cgroup, Object, cgroup, frozen, hop, load, load_at};
+use super::{Arguments, Cgroup, Object, cgroup, frozen, hop, load, peek};
 
 frozen! {
     OFF_TASK_TGID: u32;
@@ -135,9 +135,10 @@ impl Task {
             return None;
         }
         let mm = hop(self.0, &OFF_TASK_MM)?;
+        // By the helper: the verifier of 5.10 cannot walk into an array of `atomic_long_t`.
         let counter = |index: u32| -> i64 {
-            let at = (OFF_MM_RSS.load() + index * RSS_STRIDE.load()) as usize;
-            load_at(mm, at)
+            let at = OFF_MM_RSS.load() + index * RSS_STRIDE.load();
+            peek(mm as u64, u64::from(at))
         };
         let pages = counter(0) + counter(1) + counter(3);
         Some(if pages < 0 { 0 } else { pages as u64 })
@@ -238,6 +239,6 @@ pub fn is_sent_by_kernel(ctx: &impl Arguments) -> bool {
     match ctx.number(1) {
         0 => false,
         1 => true,
-        info => super::peek::<i32>(info, u64::from(OFF_SIGINFO_CODE.load())) > 0,
+        info => peek::<i32>(info, u64::from(OFF_SIGINFO_CODE.load())) > 0,
     }
 }

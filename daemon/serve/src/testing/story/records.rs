@@ -69,6 +69,7 @@ pub fn records() -> Vec<Record> {
             1_740_000,
             Body::Coverage(CoverageRow {
                 from: at(840_000),
+                to: at(1_739_990),
                 reduced: Vec::new(),
                 hooks: counters(),
                 queues: queues(),
