@@ -104,6 +104,9 @@ pub(crate) enum Task {
     Coverage(Coverage),
     /// A live picture of the host; `q` leaves.
     Top(Top),
+    /// The shipped detectors as a pipe, with the shipped defaults: CSV in, CSV out, row by row.
+    #[command(subcommand)]
+    Detect(Detect),
     /// Playbooks: the rules.
     #[command(subcommand)]
     Playbook(Playbook),
@@ -438,4 +441,29 @@ mod tests {
             assert!(error.contains(says), "{bad}: {error}");
         }
     }
+}
+
+/// `medic detect`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Detect {
+    /// One series: columns `timestamp,value` in; `timestamp,value,anomaly_score,notified` out.
+    ///
+    /// A timestamp is `2026-08-14 02:17:03` (taken as UTC), RFC 3339 or seconds since 1970. A value
+    /// that is empty, `NaN` or infinite is a gap, never zero. `notified` is 1 only at the row at
+    /// which a notification goes out.
+    Series {
+        /// Time between rows [default: that between the first two rows].
+        #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+        interval: Option<std::time::Duration>,
+    },
+    /// All metrics of one host: a header of metric names and one row of numbers per sample in;
+    /// `score,notified,blame` out, the metrics to blame separated by `;`, worst first.
+    ///
+    /// An empty cell is a gap. A first column named `timestamp` gives the time of each row; without
+    /// it rows are one interval apart.
+    Host {
+        /// Time between rows.
+        #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+        interval: std::time::Duration,
+    },
 }

@@ -4,6 +4,7 @@ mod capture;
 #[cfg(feature = "offline")]
 mod chain;
 mod completions;
+mod detect;
 #[cfg(feature = "offline")]
 mod fleet;
 mod operate;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: &Cli, out: &Out) -> Result<Exit, Failed> {
         Task::Events(wanted) => capture::events(&client, out, wanted).await,
         Task::Coverage(wanted) => capture::coverage(&client, out, wanted).await,
         Task::Top(wanted) => top::top(&client, out, wanted).await,
+        Task::Detect(wanted) => detect::run(wanted),
         Task::Playbook(Playbook::Lint { paths }) => playbook::lint(out, paths),
         Task::Playbook(Playbook::List) => show::playbooks(&client, out).await,
         Task::Audit(Audit::Show { from, limit }) => show::audit(&client, out, *from, *limit).await,
