@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -41,12 +41,13 @@ impl Daemon {
         );
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().display();
-        fs::create_dir(dir.path().join("playbooks")).unwrap();
+        let playbooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../playbooks");
         // Nobody listens on that bus: what the hooks cost has nothing to do with systemd.
         let config = format!(
-            "state_dir = \"{at}/state\"\nsocket = \"{at}/sock\"\nplaybooks_dir = \"{at}/playbooks\"\n\
+            "state_dir = \"{at}/state\"\nsocket = \"{at}/sock\"\nplaybooks_dir = \"{}\"\n\
              bus_address = \"unix:path={at}/nobody\"\nprobes = true\n\
-             [capture]\nhook_budget_ratio = 0.0001\nall_budget_ratio = 1.0\npin_dir = \"{at}\"\n"
+             [capture]\nhook_budget_ratio = 0.0001\nall_budget_ratio = 1.0\npin_dir = \"{at}\"\n",
+            playbooks.display()
         );
         fs::write(dir.path().join("medicd.toml"), config).unwrap();
         let log = fs::File::create(dir.path().join("log")).unwrap();
@@ -77,11 +78,12 @@ impl Daemon {
         bodies.filter_map(change).collect()
     }
 
-    fn wait_for(&self, what: &str, mode: HookMode) {
+    fn wait_for(&mut self, what: &str, mode: HookMode) {
         let deadline = Instant::now() + PATIENCE;
         while self.changes().last().is_none_or(|last| last.to != mode) {
+            let ended = self.child.try_wait().unwrap();
             assert!(
-                Instant::now() < deadline,
+                ended.is_none() && Instant::now() < deadline,
                 "waited for {what}: {:#?}\nthe daemon said:\n{}",
                 self.changes(),
                 fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
@@ -101,7 +103,7 @@ impl Drop for Daemon {
 /// Goal: a storm takes a hook down the whole ladder, and its end brings it back up.
 #[test]
 fn a_storm_takes_a_hook_down_the_ladder_and_its_end_back_up() {
-    let daemon = Daemon::start();
+    let mut daemon = Daemon::start();
     let mut storm = Command::new("sh").args(["-c", STORM]).spawn().unwrap();
     daemon.wait_for("the hook to be off", Off);
     storm.kill().unwrap();
