@@ -1,5 +1,7 @@
 //! Judges samples against their baselines.
 
+pub mod rank;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hostmedic_model::{
