@@ -1,6 +1,7 @@
 //! Judges samples against their baselines.
 
 pub mod rank;
+pub mod series;
 
 use std::collections::{BTreeMap, BTreeSet};
 
