@@ -1,11 +1,26 @@
 //! The shipped detectors and their peers over the same rows, in one table.
 
+use std::path::PathBuf;
+
 /// What is measured.
 #[derive(clap::Args)]
 pub struct Args {
     /// Where the labelled sets lie.
     #[arg(long, default_value = "../shared/data/detect")]
-    data: std::path::PathBuf,
+    data: PathBuf,
+    /// One kind of detector instead of all.
+    #[arg(long)]
+    only: Option<Only>,
+    /// Writes the shipped series detector's scores below this folder, for other scorers.
+    #[arg(long)]
+    dump: Option<PathBuf>,
+}
+
+/// A kind of detector.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// Single series.
+    Series,
 }
 
 /// Runs every detector over every set.
@@ -15,5 +30,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "{}: no such folder",
         args.data.display()
     );
+    if args.only.is_none_or(|only| only == Only::Series) {
+        crate::series::run(&args.data, args.dump.as_deref())?;
+    }
     Ok(())
 }

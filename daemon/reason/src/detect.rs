@@ -1,5 +1,8 @@
 //! Judges samples against their baselines.
 
+pub mod rank;
+pub mod series;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hostmedic_model::{

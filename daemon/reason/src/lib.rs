@@ -11,7 +11,7 @@ mod conclude;
 mod consider;
 pub mod coverage;
 mod decide;
-mod detect;
+pub mod detect;
 mod execute;
 mod facts;
 mod gather;
