@@ -5,7 +5,7 @@
 pub struct Args {
     /// Where the labelled sets lie.
     #[arg(long, default_value = "../shared/data/detect")]
-    data: std::path::PathBuf,
+    pub(crate) data: std::path::PathBuf,
 }
 
 /// Runs every detector over every set.
@@ -15,5 +15,5 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         "{}: no such folder",
         args.data.display()
     );
-    Ok(())
+    crate::host::run(args)
 }

@@ -17,6 +17,7 @@ enum What {
 }
 
 mod detect;
+mod host;
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().what {
