@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub struct Args {
     /// Where the labelled sets lie.
     #[arg(long, default_value = "../shared/data/detect")]
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     /// One kind of detector instead of all.
     #[arg(long)]
     only: Option<Only>,
@@ -21,6 +21,8 @@ pub struct Args {
 enum Only {
     /// Single series.
     Series,
+    /// All metrics of a host.
+    Host,
 }
 
 /// Runs every detector over every set.
@@ -32,6 +34,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     );
     if args.only.is_none_or(|only| only == Only::Series) {
         crate::series::run(&args.data, args.dump.as_deref())?;
+    }
+    if args.only.is_none_or(|only| only == Only::Host) {
+        crate::host::run(args)?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ enum What {
 }
 
 mod detect;
+mod host;
 mod series;
 
 fn main() -> anyhow::Result<()> {

@@ -454,7 +454,7 @@ pub(crate) enum Detect {
     Series {
         /// Time between rows [default: that between the first two rows].
         #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
-        interval: Option<std::time::Duration>,
+        interval: Option<Duration>,
     },
     /// All metrics of one host: a header of metric names and one row of numbers per sample in;
     /// `score,notified,blame` out, the metrics to blame separated by `;`, worst first.
@@ -464,6 +464,6 @@ pub(crate) enum Detect {
     Host {
         /// Time between rows.
         #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
-        interval: std::time::Duration,
+        interval: Duration,
     },
 }

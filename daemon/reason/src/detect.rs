@@ -1,5 +1,6 @@
 //! Judges samples against their baselines.
 
+pub mod host;
 pub mod rank;
 pub mod series;
 

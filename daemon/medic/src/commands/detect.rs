@@ -104,7 +104,7 @@ fn host(
         let blame: Vec<_> = detector
             .blame(BLAMED_MAX)
             .into_iter()
-            .filter_map(|metric| names.get(metric).map(String::as_str))
+            .filter_map(|blame| names.get(blame.metric).map(String::as_str))
             .collect();
         let (anomaly, notified) = (score.anomaly, u8::from(score.notify));
         writeln!(out, "{anomaly},{notified},{}", blame.join(";"))?;
@@ -153,7 +153,10 @@ mod tests {
     fn a_series_that_is_cut_short_gives_the_same_rows() {
         let whole = wave(2000);
         let scored = of_series(&whole);
-        assert!(scored.lines().any(|line| line.ends_with(",1")), "nothing notified");
+        assert!(
+            scored.lines().any(|line| line.ends_with(",1")),
+            "nothing notified"
+        );
         for cut in [1, 2, 3, 700, 705, 1501, 1999] {
             let head: String = whole.split_inclusive('\n').take(cut + 1).collect();
             let expected: String = scored.split_inclusive('\n').take(cut + 1).collect();

@@ -63,13 +63,30 @@ impl Rank {
 
     /// Adds `value` to the history. Negative and NaN count as 0.
     pub fn learn(&mut self, value: f32) {
+        if self.add(value) {
+            self.halve();
+        }
+    }
+
+    /// As [`Self::learn`], but halves downwards: what was seen once is forgotten after about
+    /// `SAMPLES_MAX` samples. For magnitudes of which many are judged together, where old anomalies
+    /// must not make the next one look usual.
+    pub fn learn_fading(&mut self, value: f32) {
+        if self.add(value) {
+            for count in &mut self.counts {
+                *count /= 2;
+            }
+            self.sum();
+        }
+    }
+
+    /// Counts `value`; whether the counts are to be halved now.
+    fn add(&mut self, value: f32) -> bool {
         let (bucket, _) = place(value);
         self.counts[bucket] += 1;
         self.blocks[bucket / BLOCK] += 1;
         self.total += 1;
-        if u32::from(self.total) >= SAMPLES_MAX {
-            self.halve();
-        }
+        u32::from(self.total) >= SAMPLES_MAX
     }
 
     /// Samples in the history, halved ones as what is left of them.

@@ -154,7 +154,10 @@ fn number(text: &str) -> Option<Option<f64>> {
 fn time(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<f64>() {
         let is_time = seconds.is_finite() && seconds.abs() < 1e12;
-        #[expect(clippy::cast_possible_truncation, reason = "far below 2^63 by the check")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "far below 2^63 by the check"
+        )]
         return is_time.then_some(seconds.floor() as i64);
     }
     if let Ok(moment) = text.parse::<jiff::Timestamp>() {

@@ -1,0 +1,277 @@
+//! Judges all metrics of a subject together, one row at a time: is this host itself right now?
+//!
+//! Each metric's level and change are measured in its own spreads of the last seven days, and
+//! weighed by how rarely they get so far. The mean over the metrics of both views makes the score:
+//! one metric that jumps is a metric's affair, many at once are the host's. An isolation forest over
+//! the same deviations is a second vote: where it finds nothing unusual, the score is lowered.
+//!
+//! A row is judged before it is learned, nothing looks ahead, and the only randomness is a generator
+//! with a fixed seed, so the same rows always give the same scores. Figures: `docs/detection.md`.
+
+mod bits;
+mod daytime;
+mod forest;
+mod metric;
+mod notify;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::rank::Rank;
+use forest::Forest;
+use metric::{Clock, Evidence, Metric, VIEWS};
+use notify::Notifier;
+
+/// Metrics of one subject, at most; what comes after them is not judged.
+pub const METRICS_MAX: usize = 16_384;
+/// The anomaly at which a notification goes out by default.
+pub const NOTIFY_AT: f32 = 0.5;
+/// Log10 of the score at `NOTIFY_AT`, with one row a minute; chosen on half of the labelled hosts.
+const THRESHOLD: f64 = 1.06;
+/// Rows that come twice as often see rarer ones; the threshold rises by this power of the rate.
+const RATE_POWER: f64 = 0.3;
+/// Rarity below which the forest finds a row usual: a contamination of 0.05.
+const FOREST_USUAL: f32 = 1.3;
+/// Log10 that the score loses for each decade that the forest finds it more usual than that.
+const FOREST_VOTE: f64 = 0.25;
+/// Rarity of the mean square from which a row is not learned ...
+const ANOMALY_RARITY: f32 = 3.0;
+/// ... unless that has lasted this long: then the level has shifted.
+const ANOMALY_S: u64 = 2 * 3600;
+const DAY_S: i64 = 86_400;
+
+/// All metrics of one subject. See the module for how it judges.
+///
+/// Without its metrics 80 KB, mostly the forest; each metric takes 2.4 KB.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HostDetector {
+    interval_s: i64,
+    rows_a_day: u32,
+    /// Rows of the running day.
+    day_rows: u32,
+    /// Whether a day has passed.
+    warm: bool,
+    last_s: Option<i64>,
+    hour: usize,
+    metrics: Vec<Metric>,
+    /// Mean squares so far, and the seconds that they were rare.
+    squares: Rank,
+    anomaly_s: u64,
+    forest: Forest,
+    isolation: Rank,
+    notifier: Notifier,
+    /// Scratch of the last row; rebuilt by each.
+    #[serde(skip)]
+    features: Vec<i8>,
+    #[serde(skip)]
+    evidence: Vec<Evidence>,
+}
+
+/// What one row says.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct HostScore {
+    /// From 0 (itself) to 1, comparable between hosts; [`NOTIFY_AT`] is the default threshold.
+    pub anomaly: f32,
+    /// Whether a notification goes out at this row, at the default threshold: once an episode.
+    pub notify: bool,
+    /// Rarity of the mean square of all deviations: −log10 of the share of this host's rows that
+    /// were as far off.
+    pub mean_square_rank: f32,
+    /// Rarity of the row's isolation in the forest, likewise; 0 until it has grown.
+    pub forest_rank: f32,
+}
+
+/// A metric's part in the last row's score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Blame {
+    /// Its place among the values.
+    pub metric: usize,
+    /// Its share of all evidence, 0 to 1.
+    pub share: f32,
+}
+
+impl HostDetector {
+    /// A detector of `metrics` values a row (more may come later), one row each `interval`.
+    #[must_use]
+    pub fn new(metrics: usize, interval: Duration) -> Self {
+        let interval_s = i64::try_from(interval.as_secs())
+            .unwrap_or(DAY_S)
+            .clamp(1, DAY_S);
+        let rows_a_day = u32::try_from(DAY_S / interval_s).unwrap_or(1);
+        let mut detector = Self {
+            interval_s,
+            rows_a_day,
+            day_rows: 0,
+            warm: false,
+            last_s: None,
+            hour: 0,
+            metrics: Vec::new(),
+            squares: Rank::default(),
+            anomaly_s: 0,
+            forest: Forest::new(rows_a_day),
+            isolation: Rank::default(),
+            notifier: Notifier::default(),
+            features: Vec::new(),
+            evidence: Vec::new(),
+        };
+        detector.grow(metrics);
+        detector
+    }
+
+    /// Makes room for `metrics` values a row; never shrinks, and stops at [`METRICS_MAX`].
+    pub fn grow(&mut self, metrics: usize) {
+        let metrics = metrics.min(METRICS_MAX);
+        if metrics > self.metrics.len() {
+            self.metrics.resize_with(metrics, Metric::default);
+            self.forest.widen(metrics * VIEWS);
+        }
+    }
+
+    /// Judges one row, then learns it. `wall_s` is Unix time; it may step.
+    ///
+    /// `None` and what is not finite is a gap, as are values that `values` is too short for. The
+    /// first day only learns.
+    pub fn observe(&mut self, wall_s: i64, values: &[Option<f64>]) -> HostScore {
+        self.grow(values.len());
+        let clock = self.advance(wall_s);
+        self.judge(values, clock);
+        let (log_score, mean_square) = self.score();
+        let mean_square_rank = -self.squares.tail(mean_square).log10();
+        self.squares.learn_fading(mean_square);
+        let anomaly = self.is_anomaly(mean_square_rank);
+        let forest_rank = self.ask_forest();
+        for (metric, evidence) in self.metrics.iter_mut().zip(&self.evidence) {
+            metric.learn(evidence, clock, anomaly);
+        }
+        self.count_row();
+        let vote = f64::from((FOREST_USUAL - forest_rank).max(0.0)) * FOREST_VOTE;
+        let rate = (f64::from(self.rows_a_day) / 1440.0).log10() * RATE_POWER;
+        let over = log_score - vote - rate - THRESHOLD;
+        HostScore {
+            anomaly: squash(over),
+            notify: self.notifier.row(over, self.interval_s),
+            mean_square_rank,
+            forest_rank,
+        }
+    }
+
+    /// The `most` metrics that the last row's evidence is about, heaviest first.
+    #[must_use]
+    pub fn blame(&self, most: usize) -> Vec<Blame> {
+        let total: f32 = self.evidence.iter().map(Evidence::blame).sum();
+        let mut blamed: Vec<Blame> = self
+            .evidence
+            .iter()
+            .enumerate()
+            .map(|(metric, evidence)| Blame {
+                metric,
+                share: evidence.blame() / total,
+            })
+            .filter(|blame| blame.share > 0.0)
+            .collect();
+        // A stable sort: equal shares stay in the order of the metrics.
+        blamed.sort_by(|one, other| other.share.total_cmp(&one.share));
+        blamed.truncate(most);
+        blamed
+    }
+
+    /// Moves on to `wall_s`: closes the hour that has passed, and knows whether a row was missed.
+    fn advance(&mut self, wall_s: i64) -> Clock {
+        let hour = usize::try_from(wall_s.rem_euclid(DAY_S) / 3600).unwrap_or(0);
+        if hour != self.hour {
+            for metric in &mut self.metrics {
+                metric.close_hour(self.hour);
+            }
+            self.hour = hour;
+        }
+        if let Some(last_s) = self.last_s {
+            let passed_s = wall_s.saturating_sub(last_s);
+            if passed_s <= 0 || passed_s > self.interval_s * 3 {
+                self.metrics.iter_mut().for_each(Metric::forget_last);
+            }
+        }
+        self.last_s = Some(wall_s);
+        Clock {
+            hour,
+            rows_a_day: self.rows_a_day,
+        }
+    }
+
+    /// Fills `evidence` and `features`.
+    fn judge(&mut self, values: &[Option<f64>], clock: Clock) {
+        self.features.resize(self.metrics.len() * VIEWS, 0);
+        self.evidence.clear();
+        let values = values.iter().copied().chain(std::iter::repeat(None));
+        let features = self.features.chunks_exact_mut(VIEWS);
+        for ((metric, value), features) in self.metrics.iter_mut().zip(values).zip(features) {
+            self.evidence.push(metric.judge(value, clock, features));
+        }
+    }
+
+    /// Log10 of the score, and the mean square: both the geometric mean of level and change, so
+    /// that a level which has long been off, or a twitch that leads nowhere, counts for less.
+    #[expect(clippy::cast_precision_loss, reason = "at most METRICS_MAX")]
+    fn score(&self) -> (f64, f32) {
+        let (mut level, mut change) = (0.0_f32, 0.0_f32);
+        let (mut level_square, mut change_square) = (0.0_f32, 0.0_f32);
+        for evidence in &self.evidence {
+            level += evidence.level;
+            change += evidence.change;
+            let squares = evidence.squares();
+            level_square += squares.0;
+            change_square += squares.1;
+        }
+        let count = self.evidence.len().max(1) as f32;
+        let score = (level * change).sqrt() / count;
+        let mean_square = (level_square * change_square).sqrt() / count;
+        (f64::from(score).max(1e-3).log10(), mean_square)
+    }
+
+    /// Whether this row is an anomaly that must not become usual.
+    fn is_anomaly(&mut self, rarity: f32) -> bool {
+        let interval_s = self.interval_s.unsigned_abs();
+        if !self.warm || rarity < ANOMALY_RARITY {
+            self.anomaly_s = self.anomaly_s.saturating_sub(interval_s);
+            return false;
+        }
+        self.anomaly_s = self.anomaly_s.saturating_add(interval_s);
+        self.anomaly_s < ANOMALY_S
+    }
+
+    /// Rarity of this row in the forest, which then learns it.
+    fn ask_forest(&mut self) -> f32 {
+        if !self.warm {
+            return 0.0;
+        }
+        let isolation = self.forest.score(&self.features);
+        self.forest.learn(&self.features);
+        let Some(isolation) = isolation else {
+            return 0.0;
+        };
+        // Spreads the narrow range of isolations over the buckets of the histogram.
+        let spread = ((isolation - 0.5) * 16.0).exp2();
+        let rarity = -self.isolation.tail(spread).log10();
+        self.isolation.learn_fading(spread);
+        rarity
+    }
+
+    fn count_row(&mut self) {
+        self.day_rows += 1;
+        if self.day_rows >= self.rows_a_day {
+            self.day_rows = 0;
+            self.warm = true;
+            self.metrics.iter_mut().for_each(Metric::close_day);
+        }
+    }
+}
+
+/// A logistic curve: 0 far below the threshold, 0.5 at it, 0.91 at ten times it.
+#[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
+fn squash(over: f64) -> f32 {
+    (1.0 / (1.0 + (-over).exp2().powf(std::f64::consts::LOG2_10))) as f32
+}

@@ -1,0 +1,54 @@
+//! Writes floats as their bits: a detector read back goes on bit for bit, whatever the format.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+/// A float and the integer of its size.
+pub(super) trait Bits: Copy {
+    type Word: Serialize + for<'de> Deserialize<'de>;
+    fn word(self) -> Self::Word;
+    fn float(word: Self::Word) -> Self;
+}
+
+impl Bits for f32 {
+    type Word = u32;
+
+    fn word(self) -> u32 {
+        self.to_bits()
+    }
+
+    fn float(word: u32) -> Self {
+        Self::from_bits(word)
+    }
+}
+
+impl Bits for f64 {
+    type Word = u64;
+
+    fn word(self) -> u64 {
+        self.to_bits()
+    }
+
+    fn float(word: u64) -> Self {
+        Self::from_bits(word)
+    }
+}
+
+/// For `#[serde(with)]` on floats in a row.
+pub(super) fn serialize<T: Bits, S: Serializer>(floats: &[T], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(floats.iter().map(|float| float.word()))
+}
+
+/// # Errors
+/// When there are more or fewer than the array holds.
+pub(super) fn deserialize<'de, T, A, D>(from: D) -> Result<A, D::Error>
+where
+    T: Bits,
+    A: TryFrom<Vec<T>>,
+    D: Deserializer<'de>,
+{
+    let words = Vec::<T::Word>::deserialize(from)?;
+    let count = words.len();
+    let floats: Vec<T> = words.into_iter().map(T::float).collect();
+    A::try_from(floats)
+        .map_err(|_| D::Error::custom(format!("{count} floats do not fit: the state is damaged")))
+}

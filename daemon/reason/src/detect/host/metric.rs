@@ -1,0 +1,149 @@
+//! One metric of a host: what is usual for it, how often it leaves that, and what a row says of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{daytime::Daytime, forest::squeeze, window::Window};
+use crate::detect::rank::Rank;
+
+/// Views of a metric that the forest eats.
+pub(super) const VIEWS: usize = 3;
+/// Spreads beyond which a deviation counts for no more: one broken metric is not a broken host.
+const SPREADS_MAX: f32 = 30.0;
+/// Spreads beyond which a deviation adds nothing to the mean square.
+const SQUARED_MAX: f32 = 15.0;
+
+/// Everything kept of one metric.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Metric {
+    window: Window,
+    daytime: Daytime,
+    /// Deviations of the level and of the change so far.
+    level: Rank,
+    change: Rank,
+}
+
+/// What one row says of one metric.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Evidence {
+    /// The value from the metric's first; NaN in a gap.
+    value: f64,
+    /// Deviations in spreads, unsigned.
+    level_spreads: f32,
+    change_spreads: f32,
+    /// Deviations weighed by how rare they are for this metric.
+    pub(super) level: f32,
+    pub(super) change: f32,
+}
+
+/// When and how often rows come.
+#[derive(Clone, Copy)]
+pub(super) struct Clock {
+    pub(super) hour: usize,
+    pub(super) rows_a_day: u32,
+}
+
+impl Metric {
+    /// Judges `value` and writes its views into `features`, zero where it has none.
+    pub(super) fn judge(
+        &mut self,
+        value: Option<f64>,
+        clock: Clock,
+        features: &mut [i8],
+    ) -> Evidence {
+        let Some(value) = value.filter(|value| value.is_finite()) else {
+            features.fill(0);
+            self.window.forget_last();
+            return Evidence {
+                value: f64::NAN,
+                ..Evidence::default()
+            };
+        };
+        let value = self.window.centred(value);
+        let off = self.window.deviation(value, f64::from(clock.rows_a_day));
+        let daytime = self
+            .daytime
+            .deviation(value, clock.hour, clock.rows_a_day / 4);
+        for (feature, off) in
+            features
+                .iter_mut()
+                .zip([off.level, off.change, daytime.unwrap_or(0.0)])
+        {
+            *feature = squeeze(off);
+        }
+        let level_spreads = unsigned(off.level);
+        let change_spreads = unsigned(off.change);
+        // What is usual at this hour is no news, however far it lies from the week's mean.
+        let news = daytime.map_or(level_spreads, |daytime| {
+            level_spreads.min(unsigned(daytime))
+        });
+        Evidence {
+            value,
+            level_spreads,
+            change_spreads,
+            level: weigh(news, level_spreads, &self.level),
+            change: weigh(change_spreads, change_spreads, &self.change),
+        }
+    }
+
+    /// Learns the row just judged; during an anomaly only the hour's mean does.
+    pub(super) fn learn(&mut self, evidence: &Evidence, clock: Clock, anomaly: bool) {
+        if evidence.value.is_nan() {
+            return;
+        }
+        self.daytime
+            .learn(evidence.value, clock.hour, 7 * clock.rows_a_day);
+        if anomaly {
+            self.window.pass(evidence.value);
+        } else {
+            self.window.learn(evidence.value);
+            self.level.learn_fading(evidence.level_spreads);
+            self.change.learn_fading(evidence.change_spreads);
+        }
+    }
+
+    pub(super) fn close_day(&mut self) {
+        self.window.close_day();
+    }
+
+    pub(super) fn close_hour(&mut self, hour: usize) {
+        self.daytime.close_hour(hour);
+    }
+
+    pub(super) fn forget_last(&mut self) {
+        self.window.forget_last();
+    }
+}
+
+impl Evidence {
+    /// Squares of the two deviations, each cut.
+    pub(super) fn squares(&self) -> (f32, f32) {
+        let square = |spreads: f32| spreads.min(SQUARED_MAX).powi(2);
+        (square(self.level_spreads), square(self.change_spreads))
+    }
+
+    /// How much this metric is to blame.
+    pub(super) fn blame(&self) -> f32 {
+        self.level + self.change
+    }
+}
+
+/// `spreads`^0.75 times the square of how rare (−log10 of the tail) `ranked` is.
+///
+/// The power was chosen on half of the hosts and holds on the other: a square lets one jumpy metric
+/// speak for the host, a root lets the noise of many.
+fn weigh(spreads: f32, ranked: f32, history: &Rank) -> f32 {
+    if spreads <= 0.0 {
+        return 0.0;
+    }
+    let root = spreads.min(SPREADS_MAX).sqrt();
+    let rare = history.tail(ranked).log10();
+    root * root.sqrt() * rare * rare
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a deviation needs no more digits"
+)]
+fn unsigned(spreads: f64) -> f32 {
+    spreads.abs() as f32
+}

@@ -1,0 +1,151 @@
+//! Seven days of one metric as daily sums: how far a value, and its change since the row before,
+//! lie from what is usual.
+//!
+//! Days are counted in rows, not by the clock, so neither a clock step nor a gap drops history.
+
+use serde::{Deserialize, Serialize};
+
+use super::bits;
+
+/// Closed days that are kept; with the running one that makes seven.
+const DAYS: usize = 6;
+/// Values, their sum and sum of squares; changes, their sum and sum of squares.
+const SUMS: usize = 6;
+/// A difference below this share of the value is rounding, not a deviation.
+const ROUNDING: f64 = 1e-6;
+/// Deviations are cut here: a metric that never moved has no spread to divide by.
+pub(super) const DEVIATION_MAX: f64 = 1000.0;
+/// Values are cut here, so that sums stay finite, in `f32` too.
+pub(super) const VALUE_MAX: f64 = 1e30;
+
+type Sums = [f64; SUMS];
+
+/// The last seven days of one metric.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Window {
+    /// First value seen, the value of the row before (NaN: none). Sums are taken from the first,
+    /// so that large levels keep their digits.
+    #[serde(with = "bits")]
+    anchors: [f64; 2],
+    #[serde(with = "bits")]
+    running: Sums,
+    /// All of `closed` added up.
+    #[serde(with = "bits")]
+    past: Sums,
+    #[serde(with = "bits")]
+    closed: [f64; DAYS * SUMS],
+    oldest: u8,
+}
+
+/// Signed distances from the mean, in spreads, within ±`DEVIATION_MAX`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Deviation {
+    pub(super) level: f64,
+    pub(super) change: f64,
+}
+
+/// Mean and spread of a value or of a change.
+#[derive(Clone, Copy)]
+struct Usual {
+    mean: f64,
+    spread: f64,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self {
+            anchors: [f64::NAN; 2],
+            running: [0.0; SUMS],
+            past: [0.0; SUMS],
+            closed: [0.0; DAYS * SUMS],
+            oldest: 0,
+        }
+    }
+}
+
+impl Window {
+    /// `value` from the first one ever seen, which this call remembers.
+    pub(super) fn centred(&mut self, value: f64) -> f64 {
+        let value = value.clamp(-VALUE_MAX, VALUE_MAX);
+        if self.anchors[0].is_nan() {
+            self.anchors[0] = value;
+        }
+        value - self.anchors[0]
+    }
+
+    /// Where the centred `value` lies; zero until `warm` values are known.
+    pub(super) fn deviation(&self, value: f64, warm: f64) -> Deviation {
+        if self.past[0] + self.running[0] < warm {
+            return Deviation::default();
+        }
+        let rounding = ROUNDING * (value.abs() + self.anchors[0].abs());
+        let change = value - self.anchors[1];
+        Deviation {
+            level: self.usual(0).distance(value, rounding),
+            change: if change.is_nan() {
+                0.0
+            } else {
+                self.usual(3).distance(change, rounding)
+            },
+        }
+    }
+
+    /// Takes the centred `value` in.
+    pub(super) fn learn(&mut self, value: f64) {
+        let change = value - self.anchors[1];
+        self.anchors[1] = value;
+        self.running[0] += 1.0;
+        self.running[1] += value;
+        self.running[2] += value * value;
+        if !change.is_nan() {
+            self.running[3] += 1.0;
+            self.running[4] += change;
+            self.running[5] += change * change;
+        }
+    }
+
+    /// Goes past the centred `value` without learning it.
+    pub(super) fn pass(&mut self, value: f64) {
+        self.anchors[1] = value;
+    }
+
+    /// The row before is missing or too old: the next value has no change.
+    pub(super) fn forget_last(&mut self) {
+        self.anchors[1] = f64::NAN;
+    }
+
+    /// Ends the running day.
+    pub(super) fn close_day(&mut self) {
+        let at = usize::from(self.oldest) % DAYS * SUMS;
+        self.closed[at..at + SUMS].copy_from_slice(&self.running);
+        self.oldest = (self.oldest + 1) % 6;
+        self.running = [0.0; SUMS];
+        self.past = [0.0; SUMS];
+        for day in self.closed.chunks_exact(SUMS) {
+            for (sum, part) in self.past.iter_mut().zip(day) {
+                *sum += part;
+            }
+        }
+    }
+
+    /// Mean and spread of the three sums from `at`.
+    fn usual(&self, at: usize) -> Usual {
+        let count = (self.past[at] + self.running[at]).max(1.0);
+        let mean = (self.past[at + 1] + self.running[at + 1]) / count;
+        let square = (self.past[at + 2] + self.running[at + 2]) / count;
+        Usual {
+            mean,
+            spread: (square - mean * mean).max(0.0).sqrt(),
+        }
+    }
+}
+
+impl Usual {
+    fn distance(self, value: f64, rounding: f64) -> f64 {
+        let off = value - self.mean;
+        if off.abs() <= rounding {
+            return 0.0;
+        }
+        (off / self.spread.max(f64::MIN_POSITIVE)).clamp(-DEVIATION_MAX, DEVIATION_MAX)
+    }
+}
