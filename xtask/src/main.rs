@@ -45,6 +45,8 @@ enum Verb {
     Vm(vm::Options),
     /// Measure what hostmedic costs, beside what others cost (as root).
     Bench(bench::Options),
+    /// Fit the matcher's confidence to labelled incidents; writes coefficients and their table.
+    Calibrate(bench::labelled::Options),
     /// Build optimised programs and pack them with their units and playbooks into a tar file.
     Package(package::Options),
 }
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
             Verb::Test(options) => test::run(&places, &options),
             Verb::Vm(options) => vm::run(&places, &options),
             Verb::Bench(options) => bench::run(&places, &options).map(|()| true),
+            Verb::Calibrate(options) => bench::calibrate(&places, &options).map(|()| true),
             Verb::Package(options) => package::run(&places, &options).map(|()| true),
         });
     match result {

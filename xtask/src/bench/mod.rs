@@ -9,6 +9,7 @@ mod contender;
 mod cost;
 mod document;
 mod goals;
+pub(crate) mod labelled;
 mod load;
 mod priority;
 mod process;
@@ -34,6 +35,10 @@ pub(crate) struct Options {
 enum What {
     /// What capturing costs: programs started, packets, disk requests, time of each hook.
     Capture(capture::Options),
+    /// Detection on labelled series and hosts, beside what people use today.
+    Detect(labelled::Options),
+    /// Matching on labelled incidents, beside its parts alone.
+    Match(labelled::Options),
 }
 
 /// Measures, and closes with the goals and whether they are met.
@@ -43,5 +48,15 @@ enum What {
 pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
     match &options.what {
         What::Capture(options) => capture::run(places, options),
+        What::Detect(options) => labelled::run(places, "detect", options),
+        What::Match(options) => labelled::run(places, "match", options),
     }
+}
+
+/// Fits the matcher's confidence to labelled incidents and writes the coefficients and their table.
+///
+/// # Errors
+/// When the labelled set cannot be read.
+pub(crate) fn calibrate(places: &Places, options: &labelled::Options) -> Result<()> {
+    labelled::run(places, "calibrate", options)
 }
