@@ -46,6 +46,13 @@ impl Model<'static> {
         });
         &MODEL
     }
+
+    /// The shipped model on another kernel than the best, or `None` where this processor does not
+    /// have it. For tests and comparisons.
+    pub fn shipped_on(kernel: Kernel) -> Option<Self> {
+        let model = kernel.is_here().then(|| Self::read(&SHIPPED.0).ok())??;
+        Some(Self { kernel, ..model })
+    }
 }
 
 impl<'a> Model<'a> {
@@ -63,14 +70,9 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// The same model on another kernel, or `None` where this processor does not have it.
-    pub fn on(self, kernel: Kernel) -> Option<Self> {
-        kernel.is_here().then_some(Self { kernel, ..self })
-    }
-
     /// The meaning of `text`, cleaned of what differs between two incidents of one kind.
     ///
-    /// Any text may be given: only its first [`crate::clean`] bytes and [`TOKENS_MAX`] tokens are read.
+    /// Any text may be given: what is read of it is bounded in bytes and by [`TOKENS_MAX`].
     pub fn embed(&self, text: &str) -> Vector {
         let ids = self.tokens(&clean(text));
         // Both marks and nothing between them: a text without words means nothing.

@@ -20,6 +20,13 @@ impl Vector {
         Self(Box::new(values.map(|value| value * scale)))
     }
 
+    /// Takes `values` as they are if they are a direction already, or all zeros; else nothing.
+    /// What was a vector comes back with the same bits.
+    pub fn of_unit(values: &[f32; DIMENSIONS]) -> Option<Self> {
+        let is_unit = (dot(values, values) - 1.0).abs() < 1e-4;
+        (is_unit || *values == [0.0; DIMENSIONS]).then(|| Self(Box::new(*values)))
+    }
+
     /// The vector of a text without words: like nothing, not even itself.
     pub fn zero() -> Self {
         Self(Box::new([0.0; DIMENSIONS]))
@@ -71,6 +78,9 @@ mod tests {
             assert_eq!(Vector::direction_of(&[bad; DIMENSIONS]), Vector::zero());
         }
         assert_eq!(Vector::zero().cosine(&vector), 0.0);
+        assert_eq!(Vector::of_unit(vector.values()).as_ref(), Some(&vector));
+        assert_eq!(Vector::of_unit(&[0.0; DIMENSIONS]), Some(Vector::zero()));
+        assert_eq!(Vector::of_unit(&[3.0; DIMENSIONS]), None);
     }
 
     #[test]
