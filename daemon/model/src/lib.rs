@@ -20,6 +20,7 @@ pub mod signal;
 pub mod subject;
 pub mod time;
 pub mod unit;
+pub mod vector;
 pub mod view;
 pub mod wake;
 pub mod wide;

@@ -17,7 +17,7 @@ mod facts;
 mod gather;
 pub mod guard;
 mod handle;
-mod matching;
+pub mod matching;
 mod operator;
 pub mod pipeline;
 mod plan;

@@ -1,0 +1,52 @@
+//! The matcher and its peers over the same labelled texts, in one table; and its calibration.
+//!
+//! Peers are BM25 alone and the embedding alone. Each library is measured three ways: as it is,
+//! without the playbooks' symptoms, and with their summaries only, because a matcher that works
+//! only with rich playbooks would not be told by the first alone.
+
+mod calibrate;
+mod cost;
+mod data;
+mod fit;
+mod report;
+mod rows;
+
+pub use calibrate::run as calibrate;
+pub use cost::{ResidentArgs, resident};
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+/// What is measured.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder with playbooks.jsonl and incidents.jsonl.
+    #[arg(long, default_value = "../shared/data/matching")]
+    data: PathBuf,
+    /// Leave out what takes time: latency, building and memory.
+    #[arg(long)]
+    quality_only: bool,
+}
+
+/// Where a calibration's results go.
+#[derive(clap::Args)]
+pub struct CalibrateArgs {
+    #[command(flatten)]
+    args: Args,
+    /// The clone whose coefficients and document are written.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+}
+
+/// Measures quality, calibration and cost.
+pub fn run(args: &Args) -> Result<()> {
+    let data = data::Data::read(&args.data)?;
+    let measured = rows::measure(&data);
+    print!("{}", report::quality(&measured));
+    print!("{}", report::calibration(&measured));
+    if !args.quality_only {
+        print!("{}", cost::run(&data)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! What matching costs: time per incident with 500 playbooks, building, and memory.
+//!
+//! Time is this thread's own time on the processor, so that a busy machine does not change it;
+//! beside it stands the time of the clock.
+
+use std::{
+    env, fmt::Write as _, fs, hint::black_box, path::PathBuf, process::Command, time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+use hostmedic_embed::{Kernel, Model, SHIPPED_SHA256};
+use hostmedic_index::{Cache, Graph};
+use hostmedic_reason::matching::{
+    catalogue::{Catalogue, Query},
+    dense::{Nearest, Scan},
+    entry::Entry,
+};
+
+use super::data::{Data, Shown};
+
+/// Playbooks of a large library.
+const PLAYBOOKS: usize = 500;
+/// Vectors of the largest library that is promised: 10,000 playbooks with four each.
+const VECTORS: usize = 40_000;
+
+/// What `resident` matches with.
+#[derive(clap::Args)]
+pub struct ResidentArgs {
+    /// Folder with playbooks.jsonl and incidents.jsonl.
+    data: PathBuf,
+    /// Vectors of the library, made before.
+    cache: PathBuf,
+}
+
+/// Measures and tells.
+pub(super) fn run(data: &Data) -> Result<String> {
+    let mut out = String::from("\n## Cost\n\n");
+    let entries = library(data);
+    let mut cache = Cache::new(model_hash()?);
+    let cold = timed(|| build(&entries, &mut cache));
+    let bytes = cache.encode();
+    let warm = timed(|| {
+        let mut cache = Cache::decode(&bytes, model_hash()?)?;
+        build(&entries, &mut cache).map(drop)
+    });
+    warm.value?;
+    let catalogue = cold.value?;
+    writeln!(
+        out,
+        "| {PLAYBOOKS} playbooks | CPU | clock |\n|---|---|---|"
+    )?;
+    writeln!(
+        out,
+        "| build, nothing cached | {:.2} s | {:.2} s |",
+        cold.cpu_s, cold.clock_s
+    )?;
+    writeln!(
+        out,
+        "| build from the cache ({} vectors) | {:.0} ms | {:.0} ms |",
+        cache.len(),
+        warm.cpu_s * 1e3,
+        warm.clock_s * 1e3
+    )?;
+
+    writeln!(
+        out,
+        "\n| per incident ({} texts) | p50 CPU | p95 CPU | p50 clock | p95 clock |\n|---|---|---|---|---|",
+        data.incidents.len()
+    )?;
+    for kernel in Kernel::ALL {
+        let Some(model) = Model::shipped_on(kernel) else {
+            writeln!(
+                out,
+                "| embed and match, {kernel:?} | not on this processor | | | |"
+            )?;
+            continue;
+        };
+        latency(
+            &mut out,
+            &format!("embed and match, {kernel:?}"),
+            data,
+            |text| {
+                let vector = model.embed(text);
+                black_box(catalogue.rank(&Query::plain(text, &vector)));
+            },
+        )?;
+    }
+    let vector = Model::shipped().embed(&data.incidents[0].text);
+    latency(&mut out, "match only", data, |text| {
+        black_box(catalogue.rank(&Query::plain(text, &vector)));
+    })?;
+    let long = "the disk of the database is full and nothing can be written any more ".repeat(40);
+    latency(&mut out, "embed the longest text", data, |_| {
+        black_box(Model::shipped().embed(&long));
+    })?;
+    out += &large(&catalogue)?;
+    out += &memory(data, &bytes)?;
+    Ok(out)
+}
+
+/// A library of [`PLAYBOOKS`]: each takes its parts from neighbours in the labelled set.
+fn library(data: &Data) -> Vec<Entry> {
+    let known = data.entries(Shown::All);
+    (0..PLAYBOOKS)
+        .map(|at| {
+            let part = |step: usize| &known[(at + at / known.len() * step) % known.len()];
+            Entry {
+                name: format!("{}-{at}", part(0).name),
+                summary: format!("{} Variant {at}.", part(0).summary),
+                symptoms: part(1)
+                    .symptoms
+                    .iter()
+                    .map(|text| format!("{text} Seen on {at}."))
+                    .collect(),
+                signals: [
+                    part(2).signals.clone(),
+                    vec![format!("unit-{at}.service failed")],
+                ]
+                .concat(),
+                not_for: part(3)
+                    .symptoms
+                    .iter()
+                    .map(|text| format!("{text} Not on {at}."))
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+fn build(entries: &[Entry], cache: &mut Cache) -> Result<Catalogue> {
+    let embed = |text: &str| cache.vector(text, |text| Model::shipped().embed(text));
+    let catalogue = Catalogue::build(entries, embed);
+    let graph = Graph::build(catalogue.vectors())?;
+    Ok(catalogue.with_index(Box::new(graph)))
+}
+
+fn model_hash() -> Result<[u8; 32]> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(SHIPPED_SHA256, &mut hash)
+        .context("the model's checksum is no hexadecimal")?;
+    Ok(hash)
+}
+
+fn latency(out: &mut String, name: &str, data: &Data, work: impl Fn(&str)) -> Result<()> {
+    let mut cpu = Vec::new();
+    let mut clock = Vec::new();
+    for incident in &data.incidents {
+        let done = timed(|| work(&incident.text));
+        cpu.push(done.cpu_s);
+        clock.push(done.clock_s);
+    }
+    let mut row = format!("| {name} |");
+    for times in [&mut cpu, &mut clock] {
+        times.sort_by(f64::total_cmp);
+        for share in [0.50, 0.95] {
+            let at = (times.len() as f64 * share) as usize;
+            write!(row, " {:.2} ms |", times[at.min(times.len() - 1)] * 1e3)?;
+        }
+    }
+    writeln!(out, "{row}")?;
+    Ok(())
+}
+
+/// The graph against the scan of everything, on vectors scattered around real ones.
+fn large(catalogue: &Catalogue) -> Result<String> {
+    let seeds: Vec<_> = catalogue.vectors().collect();
+    let vectors: Vec<_> = (0..VECTORS as u32)
+        .map(|key| {
+            let (one, other) = (
+                key as usize % seeds.len(),
+                (key as usize * 7919 + 13) % seeds.len(),
+            );
+            let share = (key % 97) as f32 / 97.0;
+            let mut values = *seeds[one].1.values();
+            for (value, other) in values.iter_mut().zip(seeds[other].1.values()) {
+                *value += share * other;
+            }
+            (key, hostmedic_model::vector::Vector::direction_of(&values))
+        })
+        .collect();
+    let built = timed(|| Graph::build(vectors.iter().cloned()));
+    let graph = built.value?;
+    let scan = Scan::build(vectors.iter().cloned());
+    let asked: Vec<_> = seeds.iter().step_by(seeds.len() / 200).collect();
+    let mut found = 0;
+    let by_graph = timed(|| {
+        asked
+            .iter()
+            .map(|(_, vector)| graph.nearest(vector, 10))
+            .collect::<Vec<_>>()
+    });
+    let by_scan = timed(|| {
+        asked
+            .iter()
+            .map(|(_, vector)| scan.nearest(vector, 10))
+            .collect::<Vec<_>>()
+    });
+    for (graph, scan) in by_graph.value.iter().zip(&by_scan.value) {
+        found += scan.iter().filter(|key| graph.contains(key)).count();
+    }
+    let count = asked.len() as f64;
+    Ok(format!(
+        "\n| {VECTORS} vectors | usearch | scan |\n|---|---|---|\n\
+         | build | {:.1} s | - |\n| ten nearest | {:.0} us | {:.0} us |\n\
+         | of the scan's ten found | {:.1} % | 100 % |\n",
+        built.cpu_s,
+        by_graph.cpu_s / count * 1e6,
+        by_scan.cpu_s / count * 1e6,
+        100.0 * found as f64 / (count * 10.0),
+    ))
+}
+
+/// Lets a process of its own match, and asks it what it keeps.
+fn memory(data: &Data, cache: &[u8]) -> Result<String> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("vectors");
+    fs::write(&path, cache)?;
+    let output = Command::new(env::current_exe()?)
+        .arg("resident")
+        .arg(&data.folder)
+        .arg(&path)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Matches with a large library and prints the memory of this process.
+pub fn resident(args: &ResidentArgs) -> Result<()> {
+    let before = resident_mb()?;
+    {
+        let data = Data::read(&args.data)?;
+        let mut cache = Cache::decode(&fs::read(&args.cache)?, model_hash()?)?;
+        let catalogue = build(&library(&data), &mut cache)?;
+        drop(cache);
+        for incident in &data.incidents {
+            let vector = Model::shipped().embed(&incident.text);
+            black_box(catalogue.rank(&Query::plain(&incident.text, &vector)));
+        }
+        let after = resident_mb()?;
+        println!("\n| memory, {PLAYBOOKS} playbooks | MB |\n|---|---|");
+        println!("| process before | {:.1} |", before.0);
+        println!("| process after all texts | {:.1} |", after.0);
+        println!("| of it anonymous | {:.1} |", after.1);
+    }
+    Ok(())
+}
+
+/// Resident and anonymous memory of this process.
+fn resident_mb() -> Result<(f64, f64)> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next());
+        let kilobytes: f64 = kilobytes
+            .context("/proc/self/status lacks a field")?
+            .parse()?;
+        anyhow::Ok(kilobytes / 1024.0)
+    };
+    Ok((field("VmRSS:")?, field("RssAnon:")?))
+}
+
+struct Timed<T> {
+    value: T,
+    cpu_s: f64,
+    clock_s: f64,
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> Timed<T> {
+    let (cpu, clock) = (thread_s(), Instant::now());
+    let value = work();
+    Timed {
+        cpu_s: thread_s() - cpu,
+        clock_s: clock.elapsed().as_secs_f64(),
+        value,
+    }
+}
+
+/// This thread's time on the processor so far.
+fn thread_s() -> f64 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(0.0, |time| {
+        time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9
+    })
+}

@@ -1,0 +1,160 @@
+//! Asks the matcher and its peers about each text, and writes down what they said.
+//!
+//! Each text with a right playbook is asked twice: with the whole library, and with the right one
+//! taken out, where the only right answer is "none". That is harder than a text about something
+//! else altogether, because the neighbours of the right one are still there.
+
+use std::collections::BTreeMap;
+
+use hostmedic_embed::Model;
+use hostmedic_model::vector::Vector;
+use hostmedic_reason::matching::{
+    catalogue::{Catalogue, Query, Scored},
+    entry::Entry,
+};
+
+use super::data::{Data, Incident, Shown};
+
+/// Who ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ranker {
+    Bm25,
+    Embedding,
+    Fused,
+}
+
+impl Ranker {
+    pub(super) const ALL: [Self; 3] = [Self::Bm25, Self::Embedding, Self::Fused];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bm25 => "BM25 alone",
+            Self::Embedding => "embedding alone",
+            Self::Fused => "hostmedic",
+        }
+    }
+
+    fn score(self, scored: &Scored<'_>) -> f32 {
+        match self {
+            Self::Bm25 => scored.parts.bm25,
+            Self::Embedding => scored.parts.nearness.mean(),
+            Self::Fused => scored.score,
+        }
+    }
+}
+
+/// Which question a row answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The right playbook is there.
+    Right,
+    /// It has been taken out.
+    TakenOut,
+    /// There never was one.
+    NeverThere,
+}
+
+/// One answer of one ranker.
+pub(super) struct Row {
+    pub(super) kind: String,
+    pub(super) asked: Asked,
+    /// Place of the right playbook, from 1; 0 where there is none.
+    pub(super) place: usize,
+    /// The best score.
+    pub(super) top: f32,
+}
+
+/// One answer of the matcher, for the calibration.
+pub(super) struct Answer {
+    pub(super) asked: Asked,
+    /// Rows of one playbook belong to one fold.
+    pub(super) group: String,
+    pub(super) score: f32,
+    pub(super) margin: f32,
+    /// What the checked-in coefficients make of it.
+    pub(super) probability: f64,
+    pub(super) right: bool,
+}
+
+/// Everything measured on one way to show the library.
+pub(super) struct Measured {
+    pub(super) shown: Shown,
+    pub(super) rows: BTreeMap<Ranker, Vec<Row>>,
+    pub(super) answers: Vec<Answer>,
+}
+
+/// The library as the matcher knows it.
+pub(super) fn catalogue(entries: &[Entry]) -> Catalogue {
+    Catalogue::build(entries, |text| Model::shipped().embed(text))
+}
+
+/// Asks about everything, for each way to show the library.
+pub(super) fn measure(data: &Data) -> Vec<Measured> {
+    let vectors: Vec<_> = data
+        .incidents
+        .iter()
+        .map(|incident| Model::shipped().embed(&incident.text))
+        .collect();
+    Shown::ALL
+        .into_iter()
+        .map(|shown| {
+            let catalogue = catalogue(&data.entries(shown));
+            let mut measured = Measured {
+                shown,
+                rows: BTreeMap::new(),
+                answers: Vec::new(),
+            };
+            for (incident, vector) in data.incidents.iter().zip(&vectors) {
+                if incident.has_playbook() {
+                    measured.ask(&catalogue, incident, vector, Asked::Right);
+                    measured.ask(&catalogue, incident, vector, Asked::TakenOut);
+                } else {
+                    measured.ask(&catalogue, incident, vector, Asked::NeverThere);
+                }
+            }
+            measured
+        })
+        .collect()
+}
+
+impl Measured {
+    fn ask(&mut self, catalogue: &Catalogue, incident: &Incident, vector: &Vector, asked: Asked) {
+        let admits = |name: &str| asked != Asked::TakenOut || name != incident.label;
+        let query = Query {
+            admits: &admits,
+            ..Query::plain(&incident.text, vector)
+        };
+        let scored = catalogue.scored(&query);
+        for ranker in Ranker::ALL {
+            let right = scored
+                .iter()
+                .find(|scored| scored.playbook == incident.label);
+            let right = right.map(|right| ranker.score(right));
+            let scores = scored.iter().map(|scored| ranker.score(scored));
+            self.rows.entry(ranker).or_default().push(Row {
+                kind: incident.kind.clone(),
+                asked,
+                // Those that score the same as the right one stand before it: no luck.
+                place: right.map_or(0, |right| {
+                    scores.clone().filter(|score| *score >= right).count()
+                }),
+                top: scores.fold(f32::MIN, f32::max),
+            });
+        }
+        let ranked = catalogue.rank(&query);
+        if let Some(first) = ranked.matches.first() {
+            self.answers.push(Answer {
+                asked,
+                group: if asked == Asked::NeverThere {
+                    incident.text.clone()
+                } else {
+                    incident.label.clone()
+                },
+                score: first.score,
+                margin: first.margin,
+                probability: first.confidence.matched,
+                right: asked == Asked::Right && first.playbook == incident.label,
+            });
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The model as its users see it: read it, then give it texts.
+
+use std::sync::LazyLock;
+
+use hostmedic_model::vector::Vector;
+
+use crate::{
+    clean::clean,
+    file::{self, ModelError, Weights},
+    kernel::Kernel,
+    tokens::Vocabulary,
+    transformer,
+};
+
+/// How many tokens of a text are read, both ends' marks included. Time grows with them: what an
+/// incident is about stands in its first sentences.
+pub const TOKENS_MAX: usize = 128;
+
+/// At a multiple of 64, so that no row of weights lies across two cache lines.
+#[repr(C, align(64))]
+struct Aligned<Bytes: ?Sized>(Bytes);
+
+static SHIPPED: &Aligned<[u8]> = &Aligned(*include_bytes!("../model/all-minilm-l6-v2.hmlm"));
+
+/// SHA-256 of the shipped model in hexadecimal: vectors made by another are not comparable.
+pub const SHIPPED_SHA256: &str = {
+    let (hex, _) = include_str!("../model/SHA256SUMS").split_at(64);
+    hex
+};
+
+/// all-MiniLM-L6-v2: text to vector.
+pub struct Model<'a> {
+    vocabulary: Vocabulary<'a>,
+    weights: Weights<'a>,
+    kernel: Kernel,
+}
+
+impl Model<'static> {
+    /// The model that is compiled in, checked at first use.
+    ///
+    /// # Panics
+    /// If the program's own bytes are damaged: the file is what the build's tests have read.
+    pub fn shipped() -> &'static Self {
+        static MODEL: LazyLock<Model<'static>> = LazyLock::new(|| {
+            Model::read(&SHIPPED.0).unwrap_or_else(|error| panic!("the shipped model: {error}"))
+        });
+        &MODEL
+    }
+
+    /// The shipped model on another kernel than the best, or `None` where this processor does not
+    /// have it. For tests and comparisons.
+    pub fn shipped_on(kernel: Kernel) -> Option<Self> {
+        let model = kernel.is_here().then(|| Self::read(&SHIPPED.0).ok())??;
+        Some(Self { kernel, ..model })
+    }
+}
+
+impl<'a> Model<'a> {
+    /// Reads a model file; large tables stay where they lie in `bytes`.
+    ///
+    /// # Errors
+    /// The first thing that is not as it must be. What was read can be run without a panic and
+    /// gives finite numbers; whether they mean anything only the file's checksum can tell.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, ModelError> {
+        let (vocabulary, weights) = file::read(bytes)?;
+        Ok(Self {
+            vocabulary: Vocabulary::read(vocabulary)?,
+            weights,
+            kernel: Kernel::best(),
+        })
+    }
+
+    /// The meaning of `text`, cleaned of what differs between two incidents of one kind.
+    ///
+    /// Any text may be given: what is read of it is bounded in bytes and by [`TOKENS_MAX`].
+    pub fn embed(&self, text: &str) -> Vector {
+        let ids = self.tokens(&clean(text));
+        // Both marks and nothing between them: a text without words means nothing.
+        if ids.len() <= 2 {
+            return Vector::zero();
+        }
+        Vector::direction_of(&transformer::run(&self.weights, &ids, self.kernel))
+    }
+
+    /// The token ids of `text` as it is, between the marks of both ends; at most [`TOKENS_MAX`].
+    pub fn tokens(&self, text: &str) -> Vec<u16> {
+        self.vocabulary
+            .tokens(text, TOKENS_MAX.min(self.weights.positions()))
+    }
+
+    /// The text of a token.
+    pub fn token(&self, id: u16) -> Option<&str> {
+        self.vocabulary.token(id)
+    }
+}

@@ -1,0 +1,97 @@
+//! Holds the engine to what the original makes of the same texts.
+//!
+//! `tokens.jsonl` was written by Hugging Face's `BertWordPieceTokenizer` over the shipped
+//! vocabulary, `vectors.jsonl` by a numpy run of the original weights in 32-bit numbers.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+
+use hostmedic_embed::{Kernel, Model, SHIPPED_SHA256, clean};
+use hostmedic_model::vector::{DIMENSIONS, Vector};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+#[derive(Deserialize)]
+struct Tokens {
+    text: String,
+    tokens: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    text: String,
+    vector: Vec<f32>,
+}
+
+fn lines<T: for<'a> Deserialize<'a>>(text: &str) -> Vec<T> {
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Goal: nobody replaces the model without its checksum.
+#[test]
+fn the_shipped_model_is_the_one_of_the_checksum() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/model/all-minilm-l6-v2.hmlm");
+    let found = hex::encode(Sha256::digest(fs::read(path).unwrap()));
+    assert_eq!(found, SHIPPED_SHA256);
+}
+
+/// Goal: a text is cut into the pieces that the model was trained on, also an odd one.
+#[test]
+fn tokens_are_those_of_the_original() {
+    let model = Model::shipped();
+    for Tokens { text, mut tokens } in lines(include_str!("tokens.jsonl")) {
+        let ids = model.tokens(&text);
+        let found: Vec<_> = ids.iter().map(|id| model.token(*id).unwrap()).collect();
+        tokens.truncate(found.len().max(3));
+        assert_eq!(found, tokens, "{text:?}");
+    }
+}
+
+/// Goal: eight and four bits are enough.
+#[test]
+fn vectors_are_near_those_of_the_original() {
+    let references: Vec<Reference> = lines(include_str!("vectors.jsonl"));
+    assert!(references.len() >= 5);
+    for Reference { text, vector } in &references {
+        // These texts hold nothing that cleaning would take away.
+        assert_eq!(
+            clean(text).to_lowercase(),
+            text.replace('-', " ").to_lowercase()
+        );
+        let vector: &[f32; DIMENSIONS] = vector.as_slice().try_into().unwrap();
+        let cosine = Model::shipped()
+            .embed(text)
+            .cosine(&Vector::direction_of(vector));
+        assert!(cosine > 0.99, "{cosine} for {text:?}");
+    }
+}
+
+/// Goal: an audit record that names a score can be checked on any processor.
+#[test]
+fn every_kernel_gives_the_same_bits() {
+    let references: Vec<Reference> = lines(include_str!("vectors.jsonl"));
+    for kernel in Kernel::ALL {
+        let Some(model) = Model::shipped_on(kernel) else {
+            println!("skipped: this processor has no {kernel:?}");
+            continue;
+        };
+        for Reference { text, .. } in &references {
+            assert_eq!(
+                model.embed(text),
+                Model::shipped().embed(text),
+                "{kernel:?}: {text:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_text_without_words_means_nothing() {
+    for text in ["", " \n\t", "12345 0x7f 99%", "\u{0}\u{1b}\u{fffd}"] {
+        assert_eq!(Model::shipped().embed(text), Vector::zero(), "{text:?}");
+    }
+}

@@ -1,0 +1,67 @@
+//! The cache gives back what was put in, or nothing.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use hostmedic_index::{Cache, CacheError};
+use hostmedic_model::vector::{DIMENSIONS, Vector};
+use proptest::prelude::*;
+
+const MODEL: [u8; 32] = [7; 32];
+
+fn embed(text: &str) -> Vector {
+    let values = std::array::from_fn(|at| text.len() as f32 + at as f32);
+    assert_eq!(values.len(), DIMENSIONS);
+    Vector::direction_of(&values)
+}
+
+fn filled() -> Cache {
+    let mut cache = Cache::new(MODEL);
+    for text in ["disk", "memory", ""] {
+        cache.vector(text, embed);
+    }
+    cache.vector("zero", |_| Vector::zero());
+    cache
+}
+
+#[test]
+fn a_text_is_embedded_once_and_keeps_its_bits() {
+    let mut cache = Cache::decode(&filled().encode(), MODEL).unwrap();
+    assert_eq!(cache, filled());
+    let vector = cache.vector("disk", |_| panic!("it is in the cache"));
+    assert_eq!(vector, embed("disk"));
+}
+
+#[test]
+fn another_model_has_other_vectors() {
+    let read = Cache::decode(&filled().encode(), [8; 32]);
+    assert_eq!(read, Err(CacheError::OtherModel));
+    assert_eq!(Cache::decode(b"", MODEL), Err(CacheError::Magic));
+}
+
+#[test]
+fn what_is_not_asked_for_any_more_goes() {
+    let mut cache = filled();
+    cache.retain(["disk", "new"]);
+    assert_eq!(cache.len(), 1);
+    cache.retain([]);
+    assert!(cache.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn damage_of_any_byte_is_seen(at in 0..filled().encode().len(), flip in 1..=255_u8) {
+        let mut bytes = filled().encode();
+        bytes[at] ^= flip;
+        prop_assert!(Cache::decode(&bytes, MODEL).is_err());
+    }
+
+    #[test]
+    fn a_cut_is_seen(length in 0..filled().encode().len()) {
+        prop_assert!(Cache::decode(&filled().encode()[..length], MODEL).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..4000)) {
+        prop_assert!(Cache::decode(&bytes, MODEL).is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! From scores to a probability that a playbook is right, and what may follow from it.
+//!
+//! A cosine is no probability: right matches lie near 0.55 and hardly any reaches 0.90. The
+//! probability is a logistic function of the score and its lead, fitted on labelled texts. A
+//! playbook's own record and its success with this very fault move the odds, within bounds.
+
+use std::fmt;
+
+/// From here a match may act, if every guard agrees.
+pub const ACT_MIN: f64 = 0.90;
+/// From here it is proposed.
+pub const PROPOSE_MIN: f64 = 0.85;
+/// Below this no playbook is said to fit. On the labelled texts the best one was right for fewer
+/// than one in six of those below.
+pub const INFORM_MIN: f64 = 0.30;
+/// Two whose scores are nearer than this fit equally well.
+pub const TIE_SCORE: f32 = 0.01;
+
+/// A playbook without a record counts as one that helped four times of five.
+const PRIOR: Record = Record {
+    helped: 4,
+    failed: 1,
+};
+/// How far the record and the recurrence may raise the log odds together: 0.85 becomes 0.90, and
+/// what is far below can never act because of them.
+const RAISE_MAX: f64 = 0.5;
+/// How far the record may lower them: 0.98 becomes 0.71.
+const LOWER_MAX: f64 = 3.0;
+/// What one earlier success with the same fault of the same subject adds to the log odds.
+const RECURRENCE: f64 = 0.25;
+
+/// The logistic function's numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coefficients {
+    /// Log odds of a score and a lead of zero.
+    pub intercept: f64,
+    /// Per unit of the score.
+    pub score: f64,
+    /// Per unit of the lead over the best other playbook.
+    pub margin: f64,
+}
+
+impl Coefficients {
+    /// The probability that a playbook of this `score` and `margin` is right. The margin is
+    /// negative for all but the best.
+    pub fn probability(&self, score: f32, margin: f32) -> f64 {
+        let log_odds =
+            self.intercept + self.score * f64::from(score) + self.margin * f64::from(margin);
+        ratio(log_odds)
+    }
+}
+
+/// How often a playbook helped, and how often not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Verified as helped.
+    pub helped: u32,
+    /// Verified as no help, or said to be wrong.
+    pub failed: u32,
+}
+
+impl Record {
+    /// The mean of the Beta distribution after this record: the expected share of successes.
+    pub fn success_ratio(self) -> f64 {
+        let helped = f64::from(PRIOR.helped) + f64::from(self.helped);
+        helped / (helped + f64::from(PRIOR.failed) + f64::from(self.failed))
+    }
+}
+
+/// How sure the matcher is, and why.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Confidence {
+    /// The calibrated probability by score and lead alone.
+    pub matched: f64,
+    /// The share of successes to expect by its record.
+    pub success_ratio: f64,
+    /// What the record adds to the log odds; below zero when it is bad.
+    pub record_shift: f64,
+    /// What earlier successes with the same fault add.
+    pub recurrence_shift: f64,
+    /// The probability with both, 0 to 1.
+    pub value: f64,
+}
+
+impl Confidence {
+    /// Puts the parts together.
+    pub fn new(matched: f64, record: Record, recurrences_helped: u32) -> Self {
+        let success_ratio = record.success_ratio();
+        let record_shift = (log_odds(success_ratio) - log_odds(Record::default().success_ratio()))
+            .clamp(-LOWER_MAX, RAISE_MAX);
+        // A bad record cannot be made up for by recurrences of the same success.
+        let room = (RAISE_MAX - record_shift.max(0.0)).max(0.0);
+        let recurrence_shift = (RECURRENCE * f64::from(recurrences_helped)).min(room);
+        let shift = record_shift + recurrence_shift;
+        let value = if shift == 0.0 {
+            matched
+        } else {
+            ratio(log_odds(matched) + shift)
+        };
+        Self {
+            matched,
+            success_ratio,
+            record_shift,
+            recurrence_shift,
+            value,
+        }
+    }
+}
+
+/// What may follow from a match, as far as the matcher is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Route {
+    /// No playbook fits.
+    None,
+    /// People are told which might fit.
+    Inform,
+    /// It is proposed.
+    Propose,
+    /// It may act, if every guard agrees.
+    Act,
+}
+
+impl Route {
+    /// What follows from `confidence`, where a tie with another playbook is only told.
+    pub fn of(confidence: f64, tie: bool) -> Self {
+        let route = match confidence {
+            c if c >= ACT_MIN => Self::Act,
+            c if c >= PROPOSE_MIN => Self::Propose,
+            c if c >= INFORM_MIN => Self::Inform,
+            // Not a number is no confidence.
+            _ => Self::None,
+        };
+        if tie { route.min(Self::Inform) } else { route }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Inform => "inform",
+            Self::Propose => "propose",
+            Self::Act => "act",
+        })
+    }
+}
+
+fn log_odds(ratio: f64) -> f64 {
+    let ratio = ratio.clamp(1e-9, 1.0 - 1e-9);
+    (ratio / (1.0 - ratio)).ln()
+}
+
+fn ratio(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(matched: f64, helped: u32, failed: u32, recurrences: u32) -> f64 {
+        Confidence::new(matched, Record { helped, failed }, recurrences).value
+    }
+
+    #[test]
+    fn without_a_record_the_probability_stands() {
+        assert_eq!(value(0.91, 0, 0, 0), 0.91);
+    }
+
+    #[test]
+    fn failures_lower_it_and_successes_raise_it_a_little() {
+        assert!(value(0.95, 0, 2, 0) < ACT_MIN);
+        assert!(value(0.86, 30, 0, 9) >= ACT_MIN);
+        assert!(value(0.80, 1000, 0, 1000) < ACT_MIN);
+        assert!(value(0.98, 0, u32::MAX, 100) < PROPOSE_MIN);
+    }
+
+    #[test]
+    fn routes_follow_the_limits() {
+        assert_eq!(Route::of(0.90, false), Route::Act);
+        assert_eq!(Route::of(0.99, true), Route::Inform);
+        assert_eq!(Route::of(0.89, false), Route::Propose);
+        assert_eq!(Route::of(0.5, false), Route::Inform);
+        assert_eq!(Route::of(0.1, true), Route::None);
+        assert_eq!(Route::of(f64::NAN, false), Route::None);
+    }
+}

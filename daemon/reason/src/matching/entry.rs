@@ -1,0 +1,26 @@
+//! What is told of one playbook, and what of it is embedded.
+
+/// What is told of a playbook. Everything but the name may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// What it is for, in a few sentences.
+    pub summary: String,
+    /// What people notice, in their words.
+    pub symptoms: Vec<String>,
+    /// Fixed strings of logs, names of metrics and of signals.
+    pub signals: Vec<String>,
+    /// What looks alike but is not meant.
+    pub not_for: Vec<String>,
+}
+
+impl Entry {
+    /// The texts whose meanings stand for it: one for each part that is told.
+    pub fn texts(&self) -> Vec<String> {
+        let head = format!("{}. {}", self.name, self.summary);
+        let parts = [head, self.symptoms.join(". "), self.signals.join(", ")];
+        let told = parts.into_iter().filter(|part| !part.trim().is_empty());
+        told.collect()
+    }
+}

@@ -1,0 +1,69 @@
+//! One number for how well a playbook fits a text, and the parts it is made of.
+//!
+//! A sum and not a fusion of ranks: where a text shares no word with the right playbook, the words
+//! say nothing, and a rank would give that nothing an equal vote. Weights are round numbers from a
+//! flat part of the measured range (`docs/matching.md`); none is tuned.
+
+use super::dense::Nearness;
+
+/// What shared words can add at most.
+const LEXICAL_MAX: f32 = 0.3;
+/// The BM25 score that adds half of it.
+const LEXICAL_HALF: f32 = 20.0;
+/// What one fixed string found adds, and how many count.
+const PHRASE: f32 = 0.05;
+const PHRASES_MAX: usize = 2;
+/// What a trigger that fired adds. No labelled text has one: set by hand so that it outweighs what
+/// lies between a playbook and its neighbours, and cannot lift an unrelated one to the top.
+const TRIGGER: f32 = 0.15;
+/// What likeness to `not_for` can take off at most.
+const NOT_FOR_MAX: f32 = 0.15;
+
+/// What the caller knows of one playbook and this incident beyond the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Its trigger holds, on facts.
+    pub trigger_fired: bool,
+    /// How many of its patterns were found in what the incident gathered.
+    pub patterns: usize,
+    /// How often it has helped with this very fault of this very subject before.
+    pub recurrences_helped: u32,
+}
+
+/// Everything a score is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parts {
+    /// By meaning.
+    pub nearness: Nearness,
+    /// By shared words: the BM25 score, 0 and up.
+    pub bm25: f32,
+    /// Fixed strings of the playbook that stand in the text, or that the caller found.
+    pub phrases: usize,
+    /// Whether its trigger fired.
+    pub trigger_fired: bool,
+    /// How much nearer the text is to what the playbook is not for.
+    pub not_for_excess: f32,
+}
+
+impl Parts {
+    /// What shared words add.
+    pub fn lexical(&self) -> f32 {
+        LEXICAL_MAX * self.bm25 / (self.bm25 + LEXICAL_HALF)
+    }
+
+    /// What fixed strings and the trigger add.
+    pub fn evidence(&self) -> f32 {
+        let phrases = PHRASE * self.phrases.min(PHRASES_MAX) as f32;
+        phrases + if self.trigger_fired { TRIGGER } else { 0.0 }
+    }
+
+    /// What likeness to `not_for` takes off.
+    pub fn not_for(&self) -> f32 {
+        self.not_for_excess.min(NOT_FOR_MAX)
+    }
+
+    /// The sum; about 0.2 for what has nothing to do with a text, 0.6 and more for what fits.
+    pub fn score(&self) -> f32 {
+        self.nearness.mean() + self.lexical() + self.evidence() - self.not_for()
+    }
+}
