@@ -72,7 +72,7 @@ pub(crate) fn playbooks(playbooks: &[Playbook], style: Style) -> String {
             short(&playbook.sha256).to_owned(),
             phase(playbook.phase_max).0.to_owned(),
             remedy(&playbook.remedy),
-            playbook.describe.clone(),
+            playbook.describe.summary.clone(),
         ]);
     }
     table.render(style)
@@ -83,11 +83,13 @@ fn remedy(remedy: &Remedy) -> String {
         Remedy::Steps { steps, .. } => {
             let steps = steps.iter().map(|step| match &step.target {
                 Target::Subject => format!("{} the unit", step.verb.word()),
+                Target::Unit(unit) => format!("{} {unit}", step.verb.word()),
                 Target::Action(name) => format!("{} action {name}", step.verb.word()),
             });
             steps.collect::<Vec<_>>().join(", ")
         }
         Remedy::Escalate(_) => "escalate".to_owned(),
+        Remedy::Unbuilt(what) => format!("nothing yet: {what}"),
     }
 }
 
