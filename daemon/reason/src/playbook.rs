@@ -4,13 +4,17 @@
 //! engine's form of it, and `registry` is the closed list of words that it is written with.
 
 pub mod case;
+pub mod dropin;
 pub mod finding;
 mod judge;
+pub mod listing;
 mod load;
 pub mod placed;
 pub mod quantity;
 pub mod registry;
+pub mod scaffold;
 pub mod schema;
+pub mod tighten;
 pub mod trial;
 pub mod wire;
 

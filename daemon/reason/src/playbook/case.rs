@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    placed::{Placed, PlacedList, Value},
+    placed::{Args, Placed, PlacedList, Value},
     quantity::Duration,
     wire::TargetKind,
 };
@@ -39,6 +39,9 @@ pub struct Given {
     pub phase: Option<Placed<Phase>>,
     /// State that the unit was in before hostmedic came. Default: active.
     pub already: Option<UnitLine>,
+    /// Numbers of the host by their measure. Default: a host that has room for everything.
+    #[serde(default)]
+    pub host: Args,
     /// What happens, in order.
     pub events: PlacedList<Event>,
     /// `Restart=` of the unit. Default `no`.

@@ -11,9 +11,10 @@ mod whole;
 
 use std::collections::BTreeMap;
 
-use hostmedic_model::playbook::Playbook;
+use hostmedic_model::playbook::{Condition, Playbook, PreCheck};
 
 use super::{
+    dropin::DropIn,
     finding::Findings,
     placed::Place,
     registry::{Entry, find, names, nearest},
@@ -42,23 +43,47 @@ struct Bound {
     subject: bool,
 }
 
+/// Whether the engine can ask this check, with the values that it takes at its simplest.
+pub(crate) use checks::can_check;
+
 /// Judges a document. The playbook is there if there are no errors.
 pub(crate) fn judge(
     stem: Option<&str>,
     text: &str,
     document: &Document,
 ) -> (Option<Playbook>, Findings) {
-    let mut judge = Judge {
-        text,
-        findings: Findings::default(),
-        missing: Vec::new(),
-        bound: BTreeMap::new(),
-        target: None,
-    };
+    let mut judge = Judge::new(text);
     let playbook = judge.whole(stem, document);
     let playbook = playbook.filter(|_| !judge.findings.has_errors());
     judge.findings.0.sort_by_key(|finding| finding.place);
     (playbook, judge.findings)
+}
+
+/// What a drop-in adds: conditions of `none`, pre-checks, what is missing, and what is wrong.
+pub(crate) fn judge_dropin(
+    text: &str,
+    dropin: &DropIn,
+) -> (Vec<Condition>, Vec<PreCheck>, Vec<String>, Findings) {
+    let mut judge = Judge::new(text);
+    let none = dropin.trigger.iter().flat_map(|trigger| &trigger.none);
+    let none: Vec<_> = none
+        .flat_map(|condition| judge.exception(condition))
+        .collect();
+    let checks = dropin.pre_execution_checks.as_ref();
+    let checks = checks.map_or_else(Vec::new, |checks| judge.pre_checks(checks));
+    (none, checks, judge.missing, judge.findings)
+}
+
+impl<'a> Judge<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            findings: Findings::default(),
+            missing: Vec::new(),
+            bound: BTreeMap::new(),
+            target: None,
+        }
+    }
 }
 
 impl Judge<'_> {

@@ -4,6 +4,7 @@
 //! right to restart services. So anchors, aliases, merge keys, tags, unknown and duplicate keys
 //! are errors, and so is text that other YAML readers take for a truth value.
 
+use serde::de::DeserializeOwned;
 use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, Options};
 
 use super::{
@@ -25,6 +26,11 @@ const NODES_MAX: usize = 8_000;
 /// # Errors
 /// The first thing that is wrong with its form.
 pub(crate) fn load(text: &str) -> Result<Document, Finding> {
+    read(text)
+}
+
+/// Reads any form under the same rules.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Finding> {
     if text.len() > FILE_BYTES_MAX {
         return Err(error(
             "too-large",
@@ -52,7 +58,6 @@ fn options() -> Options {
         },
         duplicate_keys: DuplicateKeyPolicy::Error,
         merge_keys: MergeKeyPolicy::Error,
-        strict_booleans: true,
         no_schema: true,
         reject_unsupported_tags: true,
         reject_tagged_field_names: true,
@@ -82,7 +87,11 @@ fn explain(failure: &Error, text: &str) -> Finding {
             "unknown-key",
             place,
             format!("there is no key `{field}` here"),
-            Some(suggest(field, expected)),
+            Some(if field.contains(' ') {
+                "text with a comma inside { } or [ ] needs quotes".to_owned()
+            } else {
+                suggest(field, expected)
+            }),
         ),
         Error::SerdeUnknownVariant {
             variant, expected, ..

@@ -8,7 +8,7 @@ use hostmedic_model::{
     decision::{Decision, Stance},
     playbook::{Phase, Playbook},
     record::{Body, Record},
-    sample::{Sample, Series},
+    sample::{Measure, Sample, Series},
     signal::{Fact, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
@@ -200,6 +200,7 @@ impl Desk {
         if self.subject.unit().is_some() {
             self.tell(START, Fact::UnitState(self.newest.clone()));
         }
+        self.apply(START, Wake::Samples(host_samples(given)));
         let mut now = START;
         for event in &given.events.value {
             now = START.plus(event.at.0.0);
@@ -322,6 +323,28 @@ impl Desk {
             also_down: Vec::new(),
         }
     }
+}
+
+/// Numbers of a host that has room for everything, but for what the case says.
+fn host_samples(given: &Given) -> Vec<Sample> {
+    let calm = [
+        (Measure::CpuBusyRatio, 0.1),
+        (Measure::MemoryUsedRatio, 0.4),
+        (Measure::LoadPerCpu, 0.1),
+    ];
+    let own = given.host.0.iter().filter_map(|(name, value)| {
+        let entry = find(measures::ALL, name)?;
+        Some((entry.model()?, number(&value.value, entry.unit)?))
+    });
+    let sample = |(measure, value)| Sample {
+        at: START,
+        series: Series {
+            subject: Subject::Host,
+            measure,
+        },
+        value,
+    };
+    calm.into_iter().chain(own).map(sample).collect()
 }
 
 fn from_line(line: &UnitLine, restarts: u32) -> UnitState {

@@ -69,6 +69,11 @@ impl Judge<'_> {
                     .error("wrong-name", unit.place, error.to_string());
             }
         }
+        for (name, value) in &given.host.0 {
+            if let Some(entry) = self.entry("measure", measures::ALL, name, name.place) {
+                self.number(value, entry.unit);
+            }
+        }
         let mut last = None;
         for event in &given.events.value {
             if last.is_some_and(|last| event.at.0 < last) {
@@ -94,6 +99,7 @@ impl Judge<'_> {
             self.findings
                 .error_help("unknown-word", guard.place, message, help);
         }
+        self.flag(&case.expect.matches);
         if case.expect.matches.value && case.expect.decision.is_none() {
             self.findings.error(
                 "expect",

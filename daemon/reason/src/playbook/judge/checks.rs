@@ -61,7 +61,14 @@ impl Judge<'_> {
                     continue;
                 }
             };
-            match self.needs(entry.name, &check.with) {
+            if let Some(max_age) = span(&check.with, "max_age")
+                && (max_age.0.is_zero() || max_age > FRESH_MAX)
+            {
+                let message =
+                    format!("`max_age` is {max_age}; it must lie above 0 and at most {FRESH_MAX}");
+                self.findings.error("range", check.check.place, message);
+            }
+            match needs(entry.name, &check.with) {
                 Some(needs) => pre_checks.push(PreCheck {
                     name: check.name.value.clone(),
                     needs,
@@ -72,63 +79,6 @@ impl Judge<'_> {
             }
         }
         pre_checks
-    }
-
-    /// What the engine can ask for; `None` while it cannot.
-    fn needs(&mut self, name: &str, with: &Args) -> Option<Need> {
-        let count = |field: &str| match with.get(field)?.value {
-            crate::playbook::placed::Value::Int(count) => u32::try_from(count).ok(),
-            _ => None,
-        };
-        match name {
-            "telemetry.fresh" => {
-                let max_age = span(with, "max_age")?;
-                if max_age.0.is_zero() || max_age > FRESH_MAX {
-                    let place = with.get("max_age")?.place;
-                    let message = format!(
-                        "`max_age` is {max_age}; it must lie above 0 and at most {FRESH_MAX}"
-                    );
-                    self.findings.error("range", place, message);
-                }
-                Some(Need::Fresh(max_age))
-            }
-            "unit.active" if with.0.is_empty() => Some(Need::Active),
-            "unit.stop_closure" => Some(Need::ClosureAtMost(count("max_active")?)),
-            "unit.start_budget" => Some(Need::StartsLeft(count("min_remaining")?)),
-            "unit.quiet" if with.get("no_admin_action_for").is_none() => Some(Need::NoJob),
-            "memory.available" => {
-                let min = number(with, "min", crate::playbook::quantity::Unit::Ratio)?;
-                let measure = hostmedic_model::sample::Measure::MemoryUsedRatio;
-                Some(Need::Below {
-                    of_host: true,
-                    measure,
-                    limit: 1.0 - min,
-                })
-            }
-            "measure.below" | "measure.above" => {
-                let entry = registry::find(measures::ALL, with.text("measure")?)?;
-                let (measure, limit) = (entry.model()?, number(with, "limit", entry.unit)?);
-                let of_host = with.text("of") == Some("host");
-                Some(if name == "measure.below" {
-                    Need::Below {
-                        of_host,
-                        measure,
-                        limit,
-                    }
-                } else {
-                    Need::Above {
-                        of_host,
-                        measure,
-                        limit,
-                    }
-                })
-            }
-            "signal.none" => Some(Need::NoSignal {
-                kind: registry::find(signals::ALL, with.text("signal")?)?.kind()?,
-                within: span(with, "within")?,
-            }),
-            _ => None,
-        }
     }
 
     /// The verification as the engine's.
@@ -205,6 +155,56 @@ impl Judge<'_> {
     }
 }
 
+/// What the engine can ask for; `None` while it cannot.
+fn needs(name: &str, with: &Args) -> Option<Need> {
+    let count = |field: &str| match with.get(field)?.value {
+        crate::playbook::placed::Value::Int(count) => u32::try_from(count).ok(),
+        _ => None,
+    };
+    match name {
+        "telemetry.fresh" => {
+            let max_age = span(with, "max_age")?;
+            Some(Need::Fresh(max_age))
+        }
+        "unit.active" if with.0.is_empty() => Some(Need::Active),
+        "unit.stop_closure" => Some(Need::ClosureAtMost(count("max_active")?)),
+        "unit.start_budget" => Some(Need::StartsLeft(count("min_remaining")?)),
+        "unit.quiet" if with.get("no_admin_action_for").is_none() => Some(Need::NoJob),
+        "memory.available" => {
+            let min = number(with, "min", crate::playbook::quantity::Unit::Ratio)?;
+            let measure = hostmedic_model::sample::Measure::MemoryUsedRatio;
+            Some(Need::Below {
+                of_host: true,
+                measure,
+                limit: 1.0 - min,
+            })
+        }
+        "measure.below" | "measure.above" => {
+            let entry = registry::find(measures::ALL, with.text("measure")?)?;
+            let (measure, limit) = (entry.model()?, number(with, "limit", entry.unit)?);
+            let of_host = with.text("of") == Some("host");
+            Some(if name == "measure.below" {
+                Need::Below {
+                    of_host,
+                    measure,
+                    limit,
+                }
+            } else {
+                Need::Above {
+                    of_host,
+                    measure,
+                    limit,
+                }
+            })
+        }
+        "signal.none" => Some(Need::NoSignal {
+            kind: registry::find(signals::ALL, with.text("signal")?)?.kind()?,
+            within: span(with, "within")?,
+        }),
+        _ => None,
+    }
+}
+
 /// A check after the steps as the engine's; `None` while it cannot.
 fn compile(name: &str, with: &Args) -> Option<Check> {
     match name {
@@ -238,4 +238,47 @@ fn number(with: &Args, name: &str, unit: crate::playbook::quantity::Unit) -> Opt
         Value::Float(number) if unit == Unit::Count => Some(*number),
         _ => None,
     }
+}
+
+/// Whether the engine can ask a check, with plain values for what it takes.
+pub(crate) fn can_check(entry: &checks::Check) -> bool {
+    use crate::playbook::{placed::Value, registry::Slot};
+    let plain = |text: &str, place| Placed {
+        value: Value::Text(text.to_owned()),
+        place,
+    };
+    let place = crate::playbook::placed::Place::default();
+    let required = entry.fields.iter().filter(|field| field.required);
+    let within = entry
+        .fields
+        .iter()
+        .filter(|field| entry.before && field.name == "within");
+    let args = required.chain(within).map(|field| {
+        let value = match field.slot {
+            Slot::Number(crate::playbook::quantity::Unit::Count) => Placed {
+                value: Value::Int(1),
+                place,
+            },
+            Slot::Number(unit) => plain(unit.example(), place),
+            Slot::Signal => plain("kernel.oom_kill", place),
+            Slot::Measure => plain("memory_used_ratio", place),
+            Slot::OfMeasure => plain("50%", place),
+            _ => plain("30s", place),
+        };
+        let name = Placed {
+            value: field.name.to_owned(),
+            place,
+        };
+        (name, value)
+    });
+    let args = Args(args.collect());
+    let without = Args(
+        args.0
+            .iter()
+            .filter(|(name, _)| name.value != "within")
+            .cloned()
+            .collect(),
+    );
+    entry.before && needs(entry.name, &args).is_some()
+        || entry.after && compile(entry.name, &without).is_some()
 }

@@ -11,7 +11,9 @@ use crate::playbook::{
 };
 
 /// Words that YAML 1.1 takes for truth values or nothing.
-const AMBIGUOUS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "null", "~", ""];
+const AMBIGUOUS: [&str; 10] = [
+    "y", "n", "yes", "no", "on", "off", "true", "false", "null", "~",
+];
 
 /// The name in `{{ name }}`.
 pub(super) fn binding(text: &str) -> Option<&str> {
@@ -98,7 +100,12 @@ impl Judge<'_> {
             Slot::Span => _ = self.number(value, Unit::Seconds),
             Slot::Number(unit) => _ = self.number(value, unit),
             Slot::Flag => {
-                if !matches!(value.value, Value::Bool(_)) {
+                if let Value::Bool(flag) = value.value {
+                    self.flag(&Placed {
+                        value: flag,
+                        place: value.place,
+                    });
+                } else {
                     let message = format!("`{}` is neither true nor false", value.value);
                     self.findings.error("wrong-type", value.place, message);
                 }
@@ -214,19 +221,17 @@ impl Judge<'_> {
 
     /// The text of a value that must be text, and must be so for every reader of YAML.
     pub(super) fn plain_text(&mut self, value: &Placed<Value>) -> Option<String> {
-        let quoted = matches!(
-            self.text.as_bytes().get(value.place.start),
-            Some(b'"' | b'\'' | b'|' | b'>')
-        );
+        let raw = self.raw(value.place).to_owned();
+        let quoted = raw.starts_with(['"', '\'', '|', '>']);
         match &value.value {
-            Value::Text(text)
-                if !quoted && AMBIGUOUS.contains(&text.to_ascii_lowercase().as_str()) =>
+            Value::Bool(_) | Value::Text(_)
+                if !quoted && AMBIGUOUS.contains(&raw.to_ascii_lowercase().as_str()) =>
             {
                 self.findings.error_help(
                     "ambiguous-text",
                     value.place,
-                    format!("`{text}` without quotes is a truth value to other readers of YAML"),
-                    format!("write \"{text}\", or true or false"),
+                    format!("`{raw}` without quotes is a truth value to some readers of YAML"),
+                    format!("write \"{raw}\""),
                 );
                 None
             }
@@ -237,6 +242,22 @@ impl Judge<'_> {
                 None
             }
         }
+    }
+
+    /// A truth value must be written as one: `yes` and `on` are words to other readers.
+    pub(super) fn flag(&mut self, flag: &Placed<bool>) {
+        let raw = self.raw(flag.place);
+        if !["true", "false"].contains(&raw) {
+            let message = format!("`{raw}` is a truth value to some readers of YAML only");
+            let help = format!("write {}", flag.value);
+            self.findings
+                .error_help("ambiguous-text", flag.place, message, help);
+        }
+    }
+
+    /// What stands at a place.
+    fn raw(&self, place: Place) -> &str {
+        self.text.get(place.start..place.end).unwrap_or_default()
     }
 
     /// A number in this unit; what lacks its unit is an error.

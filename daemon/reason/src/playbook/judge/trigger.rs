@@ -59,23 +59,7 @@ impl Judge<'_> {
         }
         let mut none = Vec::new();
         for condition in &trigger.none {
-            if let Some((key, _)) = condition.bind.0.first() {
-                self.findings.error(
-                    "bind",
-                    key.place,
-                    "what does not happen cannot be bound to a name",
-                );
-            }
-            let (conditions, _) = self.condition(condition);
-            if conditions.len() > 1 {
-                self.findings.error_help(
-                    "none",
-                    condition.place,
-                    "`none` cannot say that a signal and a state do not hold together",
-                    "use `state: unit` alone",
-                );
-            }
-            none.extend(conditions);
+            none.extend(self.exception(condition));
         }
         if class >= RiskClass::Disruptive && witnesses.len() < 2 {
             let said: Vec<_> = witnesses
@@ -98,6 +82,27 @@ impl Judge<'_> {
             );
         }
         (all, none)
+    }
+
+    /// One condition of `none`.
+    pub(super) fn exception(&mut self, condition: &Placed<wire::Condition>) -> Vec<Condition> {
+        if let Some((key, _)) = condition.bind.0.first() {
+            self.findings.error(
+                "bind",
+                key.place,
+                "what does not happen cannot be bound to a name",
+            );
+        }
+        let (conditions, _) = self.condition(condition);
+        if conditions.len() > 1 {
+            self.findings.error_help(
+                "none",
+                condition.place,
+                "`none` cannot say that a signal and a state do not hold together",
+                "use `state: unit` alone",
+            );
+        }
+        conditions
     }
 
     fn bind(&mut self, args: &Args) {
@@ -308,7 +313,7 @@ impl Judge<'_> {
             );
             return Vec::new();
         }
-        if entry.name == "unit" {
+        if entry.name == states::UNIT {
             vec![self.unit_state(fields)]
         } else {
             vec![self.unseen(format!("state {}", entry.name))]

@@ -216,6 +216,8 @@ impl Judge<'_> {
                 ),
             );
         }
+        self.flag(&risk.reversible);
+        self.flag(&risk.idempotent.value.value);
         if risk.reversible.value
             && let Some((name, why)) = plan.impossible
         {

@@ -15,6 +15,9 @@ pub struct State {
 
 entry!(State);
 
+/// The only state that is read today.
+pub const UNIT: &str = "unit";
+
 /// `ActiveState`; org.freedesktop.systemd1(5).
 pub const ACTIVE: &[&str] = &[
     "active",
@@ -69,7 +72,7 @@ pub const UNIT_FIELDS: &[Field] = &[
 /// Every kind of state.
 pub const ALL: &[State] = &[
     State {
-        name: "unit",
+        name: UNIT,
         fields: UNIT_FIELDS,
         says: "the unit as systemd describes it; never while systemd itself is about to restart it",
     },
