@@ -46,21 +46,39 @@ enum Asked {
 /// Tried once, verified quickly: the shipped playbook's spans would only make the test slow.
 const PLAYBOOK: &str = "\
 # For the crash test: as the shipped one, with short spans.
-schema: 1
-name: unit-failed-no-restart
-version: 1
-describe: A unit failed and has no automatic restart; one restart is tried.
+apiVersion: v1
+kind: Playbook
+metadata: { name: unit-failed-no-restart, version: 1, owner: tests }
+describe: { summary: A unit failed and has no automatic restart; one restart is tried. }
 trigger:
-  - signal: { kind: unit_state, within: 10m }
-  - unit_state: { active: [failed], result: [signal], restart_policy: [\"no\"] }
+  all:
+    - { signal: unit.state, within: 10min, bind: { unit: event.unit } }
+    - { state: unit, where: { active_state: [failed], result: [signal], restart_policy: [\"no\"] } }
+target: { kind: unit, name: \"{{ unit }}\", max_targets: 1, deny: [\"class:protected\"] }
+risk:
+  class: disruptive
+  reversible: true
+  stateful: allow
+  idempotent: { value: true, why: the unit is dead before it }
+autonomy: { max_phase: autonomous }
+limits: { per_target: 1/1h, per_slice: 3/1h, cooldown: 5min }
+concurrency: { group: \"unit:{{ unit }}\", on_conflict: wait }
+windows: { forbid: [maintenance, backup] }
+pre_execution_checks:
+  - { name: fresh, type: telemetry.fresh, with: { max_age: 10s }, fail_action: wait, reason: nothing acts on old news }
+  - { name: cascade, type: unit.stop_closure, with: { max_active: 3 }, fail_action: wait, reason: a restart stops others }
+capture: [unit.snapshot]
 steps:
-  - { unit: restart, wait: 20s }
+  - { id: restart, uses: systemd.restart, with: { unit: \"{{ unit }}\" }, timeout: 20s }
 verify:
   settle: 1s
-  within: 4s
-  checks: [unit_active, new_invocation]
-limits: { cooldown: 5m, per_unit_per_hour: 1, per_slice_per_hour: 3 }
-rollback: None is needed.
+  window: 4s
+  all:
+    - { check: unit.active, fail_action: escalate }
+    - { check: unit.new_invocation, fail_action: escalate }
+    - { check: unit.closure_restored, fail_action: escalate }
+rollback: { none: nothing was running before it }
+escalate: { to: [\"notify:oncall\"] }
 ";
 
 /// Longest wait for anything; far above what it takes.

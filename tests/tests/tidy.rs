@@ -111,50 +111,6 @@ fn each_probe_has_its_row_bytes_and_test() {
     );
 }
 
-/// Goal: no playbook without a case that must match and one that must not act.
-#[test]
-fn each_playbook_has_cases_for_and_against() {
-    let files = files();
-    let mut findings = Vec::new();
-    let mut names = BTreeSet::new();
-    for path in &files {
-        let Some(name) = path
-            .strip_prefix("playbooks/")
-            .and_then(|p| p.strip_suffix(".yaml"))
-        else {
-            continue;
-        };
-        if name.contains('/') {
-            continue;
-        }
-        names.insert(name.to_owned());
-        for kind in ["must-match-", "must-not-act-"] {
-            let prefix = format!("playbooks/cases/{name}/{kind}");
-            if !files.iter().any(|path| path.starts_with(&prefix)) {
-                findings.push(format!("{path}: no {prefix}*.yaml"));
-            }
-        }
-    }
-    for path in files
-        .iter()
-        .filter(|path| path.starts_with("playbooks/cases/"))
-    {
-        let name = path.split('/').nth(2).unwrap_or_default();
-        if !names.contains(name) {
-            findings.push(format!("{path}: there is no playbooks/{name}.yaml"));
-        }
-    }
-    assert!(
-        names.len() >= 4,
-        "found {} playbooks only: has the layout changed?",
-        names.len()
-    );
-    expect_nothing(
-        "a playbook says when it must act and when it must not",
-        &findings,
-    );
-}
-
 /// Goal: whoever opens a file is told at once what it is for.
 #[test]
 fn each_file_begins_by_saying_what_it_is_for() {

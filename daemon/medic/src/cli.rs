@@ -1,5 +1,7 @@
 //! The command line: every word `medic` understands.
 
+pub(crate) mod playbook;
+
 use std::{
     path::PathBuf,
     str::FromStr,
@@ -14,6 +16,7 @@ use hostmedic_model::{
     time::Span,
 };
 
+use self::playbook::Playbook;
 use crate::exit;
 
 /// Asks a running medicd, tells it what you want, and checks what it left behind.
@@ -263,19 +266,6 @@ pub(crate) struct StateDir {
         default_value = "/var/lib/hostmedic"
     )]
     pub(crate) dir: PathBuf,
-}
-
-/// `medic playbook`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Playbook {
-    /// Checks playbook files; of a directory, every *.yaml in it.
-    Lint {
-        /// Files and directories.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-    },
-    /// Lists the playbooks that the daemon has in force.
-    List,
 }
 
 /// `medic audit`.

@@ -15,7 +15,7 @@ mod top;
 mod watch;
 
 use crate::{
-    cli::{Audit, Cli, Playbook, Task},
+    cli::{Audit, Cli, Task},
     client::Client,
     exit::{Exit, Failed},
     out::Out,
@@ -42,8 +42,7 @@ pub(crate) async fn run(cli: &Cli, out: &Out) -> Result<Exit, Failed> {
         Task::Coverage(wanted) => capture::coverage(&client, out, wanted).await,
         Task::Top(wanted) => top::top(&client, out, wanted).await,
         Task::Detect(wanted) => detect::run(wanted),
-        Task::Playbook(Playbook::Lint { paths }) => playbook::lint(out, paths),
-        Task::Playbook(Playbook::List) => show::playbooks(&client, out).await,
+        Task::Playbook(task) => playbook::run(&client, out, task).await,
         Task::Audit(Audit::Show { from, limit }) => show::audit(&client, out, *from, *limit).await,
         #[cfg(feature = "offline")]
         Task::Audit(Audit::Export { store, out: file }) => chain::export(out, store, file),

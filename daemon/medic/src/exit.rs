@@ -31,7 +31,7 @@ pub const EXITS: [(Exit, u8, &str); 9] = [
     (
         Exit::Finding,
         1,
-        "done, and the answer is no: a chain does not verify, a playbook is wrong",
+        "done, and the answer is no: a chain does not verify, a playbook is wrong or fails its tests",
     ),
     (Exit::Usage, 2, "the command line makes no sense"),
     (Exit::Unreachable, 3, "the daemon does not answer"),

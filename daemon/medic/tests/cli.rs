@@ -330,8 +330,8 @@ fn completions_know_the_words() {
 fn lint_names_file_line_and_column() {
     let scene = Scene::new();
     let bad = scene.dir.path().join("bad.yaml");
-    fs::write(&bad, "schema: 1\nname: bad\nversoin: 1\n").unwrap();
-    let place = format!("{}:3:1: ", bad.display());
+    fs::write(&bad, "apiVersion: v1\nname: bad\nversoin: 1\n").unwrap();
+    let place = format!("{}:3:1", bad.display());
     let one = scene.medic(&format!("playbook lint {}", bad.display()));
     one.code(FINDING)
         .says(&place)

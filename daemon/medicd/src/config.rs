@@ -24,6 +24,9 @@ pub(crate) struct Config {
     /// Playbooks, one file each.
     #[serde(default = "playbooks_dir")]
     pub(crate) playbooks_dir: PathBuf,
+    /// This host's drop-ins, `NAME.d/*.yaml`: they can only tighten. Need not exist.
+    #[serde(default = "playbooks_local_dir")]
+    pub(crate) playbooks_local_dir: PathBuf,
     /// How often numbers are taken; 1 s to 5 min.
     #[serde(default = "sample_every")]
     pub(crate) sample_every: Span,
@@ -136,6 +139,10 @@ fn state_dir() -> PathBuf {
 
 fn socket() -> PathBuf {
     "/run/hostmedic/medicd.sock".into()
+}
+
+fn playbooks_local_dir() -> PathBuf {
+    "/etc/hostmedic/playbooks.d".into()
 }
 
 fn playbooks_dir() -> PathBuf {

@@ -54,7 +54,8 @@ pub fn main() -> ExitCode {
         .init();
     // Everything that can be wrong with the files is found before anything is touched.
     let (config, playbooks) = match Config::read(&arguments.config).and_then(|config| {
-        playbooks::read(&config.playbooks_dir).map(|playbooks| (config, playbooks))
+        playbooks::read(&config.playbooks_dir, &config.playbooks_local_dir)
+            .map(|playbooks| (config, playbooks))
     }) {
         Ok(read) => read,
         Err(error) => {

@@ -1,5 +1,6 @@
 //! What is supposed to be happening on this host: the knowledge whose lack once lost a day of data.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{subject::UnitName, time::At};
@@ -54,7 +55,7 @@ pub struct Activity {
 }
 
 /// What scheduled work is for; decides how far its protection reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Copies data away. Which data cannot be known for sure, so it protects every unit.

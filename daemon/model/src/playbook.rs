@@ -1,8 +1,60 @@
 //! A reviewed rule, checked and ready to match. Its YAML form is read by `reason/playbook`.
 
+use std::fmt;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{sample::Measure, signal::SignalKind, time::Span, unit::ActiveState};
+use crate::{
+    anomaly::Severity, sample::Measure, signal::SignalKind, subject::UnitName, time::Span,
+    unit::ActiveState,
+};
+
+/// How much harm a playbook could do, from least to most. `Containment` is a ladder of its own and
+/// stands last, because nothing below it may include it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RiskClass {
+    /// Changes nothing.
+    ReadOnly,
+    /// Changes a value whose prior value is recorded.
+    Reversible,
+    /// Stops or restarts something.
+    Disruptive,
+    /// Removes data; never autonomous.
+    Destructive,
+    /// Cuts something off; never autonomous.
+    Containment,
+}
+
+impl RiskClass {
+    /// The word in a file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read_only",
+            Self::Reversible => "reversible",
+            Self::Disruptive => "disruptive",
+            Self::Destructive => "destructive",
+            Self::Containment => "containment",
+        }
+    }
+}
+
+/// What a playbook is for, in words: what it is matched by when meaning is compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Describe {
+    /// One or two sentences, in the words of somebody on call.
+    pub summary: String,
+    /// What people see or say when it happens.
+    pub symptoms: Vec<String>,
+    /// Fixed strings of logs and names of metrics that come with it.
+    pub signals: Vec<String>,
+    /// What looks alike and is something else.
+    pub not_for: Vec<String>,
+}
 
 /// What a step asks systemd to do. A closed list: nothing else can be done to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,6 +91,8 @@ impl Verb {
 pub enum Target {
     /// The unit the incident is about.
     Subject,
+    /// Another unit, by its name.
+    Unit(UnitName),
     /// A shipped action: the template unit `hostmedic-<name>@.service`, with the incident's
     /// mount (escaped) or `host` as its instance.
     Action(String),
@@ -94,6 +148,82 @@ pub enum Condition {
         /// The limit.
         limit: f64,
     },
+    /// The newest sample of a measure of the subject lies below a limit.
+    Below {
+        /// What is measured.
+        measure: Measure,
+        /// The limit.
+        limit: f64,
+    },
+    /// Something that this version cannot see, in the words of the playbook. Never holds.
+    Unseen(String),
+}
+
+/// What must hold just before the first step, beyond the guards that every act is asked by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreCheck {
+    /// Its name in the playbook.
+    pub name: String,
+    /// What must hold.
+    pub needs: Need,
+    /// What follows if it does not.
+    pub otherwise: Otherwise,
+    /// Why it is asked.
+    pub reason: String,
+}
+
+/// What a pre-check asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// What is known of the target is not older.
+    Fresh(Span),
+    /// The target is active.
+    Active,
+    /// At most so many other active units would be stopped with the target.
+    ClosureAtMost(u32),
+    /// So many starts are left before systemd's start limit.
+    StartsLeft(u32),
+    /// systemd has no job for the target.
+    NoJob,
+    /// The newest sample of a measure lies below a limit; no sample is a failure.
+    Below {
+        /// Whose: the host's, or the incident's subject's.
+        of_host: bool,
+        /// What is measured.
+        measure: Measure,
+        /// The limit.
+        limit: f64,
+    },
+    /// The newest sample of a measure lies above a limit; no sample is a failure.
+    Above {
+        /// Whose: the host's, or the incident's subject's.
+        of_host: bool,
+        /// What is measured.
+        measure: Measure,
+        /// The limit.
+        limit: f64,
+    },
+    /// No signal of this kind about the subject within the span.
+    NoSignal {
+        /// Kind of signal.
+        kind: SignalKind,
+        /// How far back.
+        within: Span,
+    },
+}
+
+/// What follows when a pre-check does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    /// Not by a machine: people are told.
+    Escalate,
+    /// Looked at again later.
+    Wait,
+    /// An operator must agree.
+    Ask,
 }
 
 /// One check of a verification. All must pass, on readings newer than the last step's end.
@@ -129,21 +259,76 @@ pub struct VerifyPlan {
     pub checks: Vec<Check>,
 }
 
+/// So many within a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// Within which time.
+    pub within: Span,
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.count, self.within)
+    }
+}
+
 /// How often a playbook may act. The policy's own limits hold beside these; the stricter wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Pause between two attempts on one unit.
     pub cooldown: Span,
-    /// Attempts on one unit within an hour.
-    pub per_unit_per_hour: u32,
-    /// Attempts in one slice within an hour.
-    pub per_slice_per_hour: u32,
+    /// Attempts on one unit.
+    pub per_unit: Rate,
+    /// Attempts in one slice.
+    pub per_slice: Rate,
+    /// Attempts on the host.
+    pub per_host: Rate,
+}
+
+impl Default for Limits {
+    /// What the policy allows at most.
+    fn default() -> Self {
+        let hourly = |count| Rate {
+            count,
+            within: Span::minutes(60),
+        };
+        Self {
+            cooldown: Span::minutes(5),
+            per_unit: hourly(1),
+            per_slice: hourly(3),
+            per_host: hourly(6),
+        }
+    }
+}
+
+/// When an operator must agree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// For incidents of these severities.
+    pub severities: Vec<Severity>,
+    /// How long a proposal waits; the policy's own time holds, too.
+    pub valid: Option<Span>,
 }
 
 /// How far a playbook or the host has come on its way to acting alone.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -169,6 +354,9 @@ pub enum Remedy {
     },
     /// Nothing may be done by a machine: hand it to people, with this reason.
     Escalate(String),
+    /// It would do what this version cannot do yet, in words; or nothing, for it only describes.
+    /// It is shown and never acts.
+    Unbuilt(String),
 }
 
 /// A reviewed rule.
@@ -180,15 +368,27 @@ pub struct Playbook {
     /// Rises with every change of meaning.
     pub version: u32,
     /// What it is for, in words people would use at 3 a.m.
-    pub describe: String,
+    pub describe: Describe,
     /// When it applies: all must hold.
     pub trigger: Vec<Condition>,
+    /// None of these may hold; what is not known might hold.
+    pub none: Vec<Condition>,
+    /// How much harm it could do.
+    pub class: RiskClass,
+    /// What must hold just before it acts.
+    pub pre_checks: Vec<PreCheck>,
     /// What it does.
     pub remedy: Remedy,
     /// How often.
     pub limits: Limits,
     /// It never goes further than this phase.
     pub phase_max: Phase,
+    /// When an operator must agree, beyond what phase and policy ask for.
+    pub approval: Approval,
+    /// It does not act if scheduled work begins within this time; the policy's own time holds, too.
+    pub lookahead: Span,
+    /// What it says that this version cannot see or do yet; if anything, it only observes.
+    pub missing: Vec<String>,
     /// How a wrong run is undone, or why it needs no undoing.
     pub rollback: String,
     /// SHA-256 of the file's bytes, hex: an approval is bound to it.

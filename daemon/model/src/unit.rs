@@ -1,5 +1,6 @@
 //! What systemd says about a unit.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -8,7 +9,9 @@ use crate::{
 };
 
 /// `ActiveState` of a unit; org.freedesktop.systemd1(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ActiveState {
     /// Running, or done for a oneshot with `RemainAfterExit`.

@@ -96,6 +96,11 @@ impl Attempts {
             .count()
     }
 
+    /// Attempts on the host within `span`.
+    pub(crate) fn on_host(&self, span: Duration) -> usize {
+        self.ages(|_| true).filter(|age| *age < span).count()
+    }
+
     fn ages(&self, which: impl Fn(&Attempt) -> bool) -> impl Iterator<Item = Duration> {
         self.list
             .iter()

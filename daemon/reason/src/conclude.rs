@@ -158,6 +158,6 @@ impl State {
 pub(crate) fn verify_plan(playbook: &Playbook) -> VerifyPlan {
     match &playbook.remedy {
         Remedy::Steps { verify, .. } => verify.clone(),
-        Remedy::Escalate(_) => crate::recall::plain_verification(),
+        Remedy::Escalate(_) | Remedy::Unbuilt(_) => crate::recall::plain_verification(),
     }
 }

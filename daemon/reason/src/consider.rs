@@ -112,7 +112,7 @@ impl State {
         let Some(case) = self.cases.get(id) else {
             return;
         };
-        let subject = case.incident.subject.clone();
+        let (subject, severity) = (case.incident.subject.clone(), case.incident.severity);
         // The fresh look may tell another story than the one that asked for it.
         let Match::One(playbook) = matching::choose(&self.playbooks, &subject, &self.facts, now)
         else {
@@ -141,6 +141,22 @@ impl State {
                 self.escalate(id, &reason, effects);
                 return;
             }
+            Remedy::Unbuilt(what) => {
+                let missing = playbook.missing.join(", ");
+                let reason = format!("{} would {what}; missing: {missing}", playbook.name);
+                self.record_decision(
+                    id,
+                    Verdict::Shadow,
+                    reason,
+                    Some(&playbook),
+                    None,
+                    Vec::new(),
+                    inspection,
+                    effects,
+                );
+                self.hold_for(id, LOOK_EVERY);
+                return;
+            }
             Remedy::Steps { steps, .. } => steps[0].clone(),
         };
         let target = match plan::target(&step, &subject) {
@@ -163,6 +179,8 @@ impl State {
             now,
             policy: &self.policy,
             playbook: &playbook,
+            subject: &subject,
+            severity,
             target: &target,
             unit: &inspection.unit,
             calendar: &inspection.calendar,
@@ -198,7 +216,10 @@ impl State {
                 );
             }
             Verdict::Propose => {
-                let span = self.policy.approval_valid;
+                let own = playbook.approval.valid;
+                let span = own.map_or(self.policy.approval_valid, |own| {
+                    own.min(self.policy.approval_valid)
+                });
                 let proposal = Proposal {
                     incident: id.clone(),
                     binding: hash(&[
@@ -229,6 +250,11 @@ impl State {
             }
             Verdict::Escalate => self.escalate(id, &reason, effects),
         }
+    }
+
+    fn hold_for(&mut self, id: &IncidentId, pause: Duration) {
+        let look_at = self.now.plus(pause);
+        self.enter(id, Stage::Held { look_at });
     }
 
     /// Records a decision that rests on no look at a unit.

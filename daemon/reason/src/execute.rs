@@ -202,6 +202,6 @@ impl State {
 pub(crate) fn step_of(playbook: &Playbook, step: usize) -> Option<&StepTemplate> {
     match &playbook.remedy {
         Remedy::Steps { steps, .. } => steps.get(step),
-        Remedy::Escalate(_) => None,
+        Remedy::Escalate(_) | Remedy::Unbuilt(_) => None,
     }
 }

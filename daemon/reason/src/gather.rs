@@ -11,7 +11,7 @@ use hostmedic_model::{
     playbook::Condition,
     record::Body,
     sample::Sample,
-    signal::{Fact, FilesystemTrouble, Signal},
+    signal::{Fact, FilesystemTrouble, Signal, SignalKind},
     subject::Subject,
     time::At,
     unit::ActiveState,
@@ -158,13 +158,13 @@ impl State {
     /// Opens an incident when a playbook's trigger that rests on this measure holds.
     pub(crate) fn gather_sample(&mut self, sample: &Sample, effects: &mut Vec<Effect>) {
         let subject = &sample.series.subject;
-        let named = |condition: &Condition| matches!(condition, Condition::Above { measure, .. } if *measure == sample.series.measure);
+        let named = |condition: &Condition| matches!(condition, Condition::Above { measure, .. } | Condition::Below { measure, .. } if *measure == sample.series.measure);
         let holds = self.playbooks.iter().any(|playbook| {
             playbook.trigger.iter().any(named)
                 && matching::holds(playbook, subject, &self.facts, self.now)
         });
         if holds {
-            let title = format!("{} above its limit", sample.series.measure);
+            let title = format!("{} beyond its limit", sample.series.measure);
             self.open_or_extend(
                 subject,
                 &title,
@@ -305,6 +305,37 @@ fn trouble(fact: &Fact) -> Option<(&'static str, Severity)> {
         }
         Fact::HardwareError(_) => Some(("hardware error", Severity::Critical)),
         _ => None,
+    }
+}
+
+/// Whether signals of this kind are kept as facts about their subject, so that a trigger can hold
+/// on them.
+pub(crate) fn is_kept(kind: SignalKind) -> bool {
+    match kind {
+        SignalKind::OomKill
+        | SignalKind::BlockError
+        | SignalKind::ScsiError
+        | SignalKind::WritebackError
+        | SignalKind::FilesystemError
+        | SignalKind::MountReadOnly
+        | SignalKind::HungTask
+        | SignalKind::RcuStall
+        | SignalKind::TransmitTimeout
+        | SignalKind::HardwareError
+        | SignalKind::UnitState
+        | SignalKind::FatalSignal
+        | SignalKind::Zombies
+        | SignalKind::PacketDrops
+        | SignalKind::TcpTrouble
+        | SignalKind::NetCounter
+        | SignalKind::Pressure
+        | SignalKind::MemoryEvents => true,
+        SignalKind::ProcessExec
+        | SignalKind::ProcessExit
+        | SignalKind::CgroupMade
+        | SignalKind::CgroupRemoved
+        | SignalKind::CgroupAttached
+        | SignalKind::UnitRemoved => false,
     }
 }
 

@@ -5,12 +5,14 @@ mod approval;
 mod calendar;
 mod cooldown;
 mod fresh_telemetry;
+mod host_rate;
 mod inhibitor;
 mod ledger;
 mod never_list;
 mod paused;
 mod pending_job;
 mod phase;
+mod pre_checks;
 mod previous_attempt;
 mod protected_unit;
 mod slice_rate;
@@ -20,11 +22,12 @@ mod unit_rate;
 pub(crate) use inhibitor::is_in_force;
 
 use hostmedic_model::{
+    anomaly::Severity,
     calendar::CalendarReading,
     command::{Inhibit, Operator},
     decision::{GuardVerdict, Stance},
     playbook::{Phase, Playbook},
-    subject::UnitName,
+    subject::{Subject, UnitName},
     time::At,
     unit::UnitSnapshot,
 };
@@ -36,6 +39,9 @@ pub(crate) struct Look<'a> {
     pub(crate) now: At,
     pub(crate) policy: &'a Policy,
     pub(crate) playbook: &'a Playbook,
+    /// What the incident is about, and how bad it is.
+    pub(crate) subject: &'a Subject,
+    pub(crate) severity: Severity,
     /// The unit that would be touched.
     pub(crate) target: &'a UnitName,
     pub(crate) unit: &'a Result<UnitSnapshot, String>,
@@ -86,7 +92,7 @@ fn refuse(reason: impl Into<String>) -> Word {
 type Named = (&'static str, fn(&Look<'_>) -> Word);
 
 /// Every guard, in the order they are shown.
-const ALL: [Named; 15] = [
+const ALL: [Named; 17] = [
     ("never_list", never_list::ask),
     ("protected_unit", protected_unit::ask),
     ("paused", paused::ask),
@@ -100,6 +106,8 @@ const ALL: [Named; 15] = [
     ("cooldown", cooldown::ask),
     ("unit_rate", unit_rate::ask),
     ("slice_rate", slice_rate::ask),
+    ("host_rate", host_rate::ask),
+    ("pre_checks", pre_checks::ask),
     ("phase", phase::ask),
     ("approval", approval::ask),
 ];

@@ -18,6 +18,7 @@ pub(crate) fn target(step: &StepTemplate, subject: &Subject) -> Result<UnitName,
             "{other} is not a unit, so `{}` has no target",
             step.verb.word()
         )),
+        (Target::Unit(unit), _) => Ok(unit.clone()),
         (Target::Action(action), _) => {
             let instance = match subject {
                 Subject::Mount(path) => escape_path(path),

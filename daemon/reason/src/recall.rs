@@ -8,7 +8,10 @@ use hostmedic_model::{
     decision::Verdict,
     incident::{IncidentId, IncidentStatus},
     intent::{Intent, IntentId},
-    playbook::{Check, Limits, Phase, Playbook, Remedy, StepTemplate, Target, VerifyPlan},
+    playbook::{
+        Approval, Check, Describe, Limits, Phase, Playbook, Remedy, RiskClass, StepTemplate,
+        Target, VerifyPlan,
+    },
     record::{Body, Record},
     time::{At, Span},
     wake::Effect,
@@ -178,8 +181,11 @@ impl State {
         known.cloned().unwrap_or_else(|| Playbook {
             name: intent.playbook.name.clone(),
             version: intent.playbook.version,
-            describe: String::new(),
+            describe: Describe::default(),
             trigger: Vec::new(),
+            none: Vec::new(),
+            class: RiskClass::Disruptive,
+            pre_checks: Vec::new(),
             remedy: Remedy::Steps {
                 steps: vec![StepTemplate {
                     verb: intent.verb,
@@ -188,12 +194,11 @@ impl State {
                 }],
                 verify: plain_verification(),
             },
-            limits: Limits {
-                cooldown: Span::minutes(5),
-                per_unit_per_hour: 1,
-                per_slice_per_hour: 3,
-            },
+            limits: Limits::default(),
             phase_max: Phase::Observe,
+            approval: Approval::default(),
+            lookahead: Span::secs(0),
+            missing: Vec::new(),
             rollback: String::new(),
             sha256: intent.playbook.sha256.clone(),
         })
@@ -209,7 +214,7 @@ impl State {
         match crate::matching::choose(&self.playbooks, subject, &self.facts, self.now) {
             crate::matching::Match::One(playbook) => match &playbook.remedy {
                 Remedy::Steps { steps, .. } => crate::plan::target(steps.first()?, subject).ok(),
-                Remedy::Escalate(_) => None,
+                Remedy::Escalate(_) | Remedy::Unbuilt(_) => None,
             },
             _ => None,
         }

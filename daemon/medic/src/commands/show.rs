@@ -2,7 +2,6 @@
 
 use hostmedic_model::{
     incident::Incident,
-    playbook::Playbook,
     record::Record,
     view::{IncidentDetail, Status, Why},
 };
@@ -45,13 +44,6 @@ pub(crate) async fn why(client: &Client, out: &Out, id: &str) -> Result<Exit, Fa
         .await?;
     show(out, answer, |why: Why, style| {
         render::why::page(&why, style)
-    })
-}
-
-pub(crate) async fn playbooks(client: &Client, out: &Out) -> Result<Exit, Failed> {
-    let answer = client.get("/v1/playbooks").await?;
-    show(out, answer, |playbooks: Vec<Playbook>, style| {
-        render::lists::playbooks(&playbooks, style)
     })
 }
 

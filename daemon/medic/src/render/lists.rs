@@ -3,7 +3,7 @@
 use hostmedic_model::{
     command::Inhibit,
     incident::Incident,
-    playbook::{Playbook, Remedy, Target},
+    playbook::{Playbook, Remedy, StepTemplate, Target},
     time::At,
 };
 
@@ -59,7 +59,7 @@ pub(crate) fn inhibits(inhibits: &[Inhibit], now: At, style: Style) -> String {
     table.render(style)
 }
 
-/// `medic playbook list`.
+/// `medic playbook ls`.
 pub(crate) fn playbooks(playbooks: &[Playbook], style: Style) -> String {
     if playbooks.is_empty() {
         return "no playbooks in force: hostmedic only observes\n".to_owned();
@@ -72,22 +72,45 @@ pub(crate) fn playbooks(playbooks: &[Playbook], style: Style) -> String {
             short(&playbook.sha256).to_owned(),
             phase(playbook.phase_max).0.to_owned(),
             remedy(&playbook.remedy),
-            playbook.describe.clone(),
+            playbook.describe.summary.clone(),
         ]);
+    }
+    table.render(style)
+}
+
+/// `medic playbook ls --missing`.
+pub(crate) fn missing(playbooks: &[Playbook], style: Style) -> String {
+    if playbooks.is_empty() {
+        return "no playbook waits for anything\n".to_owned();
+    }
+    let mut table = Table::with_head(&["NAME", "MISSING"]);
+    for playbook in playbooks {
+        for (index, missing) in playbook.missing.iter().enumerate() {
+            let name = if index == 0 {
+                playbook.name.as_str()
+            } else {
+                ""
+            };
+            table.plain([name.to_owned(), missing.clone()]);
+        }
     }
     table.render(style)
 }
 
 fn remedy(remedy: &Remedy) -> String {
     match remedy {
-        Remedy::Steps { steps, .. } => {
-            let steps = steps.iter().map(|step| match &step.target {
-                Target::Subject => format!("{} the unit", step.verb.word()),
-                Target::Action(name) => format!("{} action {name}", step.verb.word()),
-            });
-            steps.collect::<Vec<_>>().join(", ")
-        }
+        Remedy::Steps { steps, .. } => steps.iter().map(step).collect::<Vec<_>>().join(", "),
         Remedy::Escalate(_) => "escalate".to_owned(),
+        Remedy::Unbuilt(what) => format!("nothing yet: {what}"),
+    }
+}
+
+/// A step in words.
+pub(crate) fn step(step: &StepTemplate) -> String {
+    match &step.target {
+        Target::Subject => format!("{} the unit", step.verb.word()),
+        Target::Unit(unit) => format!("{} {unit}", step.verb.word()),
+        Target::Action(name) => format!("{} action {name}", step.verb.word()),
     }
 }
 

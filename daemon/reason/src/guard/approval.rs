@@ -7,6 +7,11 @@ use super::{Look, Word, pass};
 pub(super) fn ask(look: &Look<'_>) -> Word {
     let needed = if look.phase() == Phase::Assist {
         Some("in the assist phase every action needs an approval".to_owned())
+    } else if look.playbook.approval.severities.contains(&look.severity) {
+        let severity = format!("{:?}", look.severity).to_lowercase();
+        Some(format!(
+            "the playbook asks for incidents that are {severity}"
+        ))
     } else {
         look.policy
             .asks_for(look.target.as_str())

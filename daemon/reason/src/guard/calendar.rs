@@ -67,7 +67,8 @@ fn program(look: &Look<'_>) -> Option<String> {
 
 /// Work that begins so soon that acting now would run into it.
 fn due(look: &Look<'_>, calendar: &Calendar) -> Option<String> {
-    let window_ms = i64::try_from(look.policy.due_window.0.as_millis()).unwrap_or(i64::MAX);
+    let window = look.policy.due_window.max(look.playbook.lookahead);
+    let window_ms = i64::try_from(window.0.as_millis()).unwrap_or(i64::MAX);
     calendar
         .due
         .iter()

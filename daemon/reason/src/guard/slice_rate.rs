@@ -1,10 +1,10 @@
-//! Attempts in one slice within an hour: many units failing together is not a unit's problem.
+//! Attempts in one slice: many units failing together is not a unit's problem.
 
-use std::time::Duration;
-
-use super::{Look, Word, pass, wait};
-
-const HOUR: Duration = Duration::from_secs(3600);
+use super::{
+    Look, Word,
+    unit_rate::{HOUR, within},
+    wait,
+};
 
 pub(super) fn ask(look: &Look<'_>) -> Word {
     let Some(slice) = look.unit.as_ref().ok().and_then(|unit| unit.slice.as_ref()) else {
@@ -13,15 +13,11 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
             look.target
         ));
     };
-    let limit = look
-        .policy
-        .per_slice_per_hour
-        .min(look.playbook.limits.per_slice_per_hour);
-    let used = look.attempts.in_slice(slice, HOUR);
-    let text = format!("{used} of {limit} attempts in {slice} within the hour are used");
-    if used >= usize::try_from(limit).unwrap_or(usize::MAX) {
-        wait(text)
-    } else {
-        pass(text)
-    }
+    let own = look.playbook.limits.per_slice;
+    let policy = look.policy.per_slice_per_hour;
+    within(
+        &format!("attempts in {slice}"),
+        [(policy, HOUR), (own.count, own.within.0)],
+        |span| look.attempts.in_slice(slice, span),
+    )
 }

@@ -120,6 +120,8 @@ fn objections(scene: &Scene) -> Vec<GuardVerdict> {
         CalendarReading::Readable(scene.calendar.clone())
     };
     let mut verdicts = ask_all(&Look {
+        subject: &Subject::Unit(scene.target.clone()),
+        severity: Severity::Critical,
         now: NOW,
         policy: &scene.policy,
         playbook: &scene.playbook,

@@ -35,9 +35,14 @@ pub(crate) fn choose<'a>(
         .filter(|playbook| holds(playbook, subject, facts, now))
         .collect();
     fitting.sort_by_key(|playbook| {
-        let acts = matches!(playbook.remedy, Remedy::Steps { .. });
+        // What cannot be done yet must not stand in the way of what can.
+        let rank = match playbook.remedy {
+            _ if !playbook.missing.is_empty() => 2,
+            Remedy::Steps { .. } => 1,
+            Remedy::Escalate(_) | Remedy::Unbuilt(_) => 0,
+        };
         (
-            acts,
+            rank,
             std::cmp::Reverse(playbook.trigger.len()),
             playbook.name.clone(),
         )
@@ -46,6 +51,8 @@ pub(crate) fn choose<'a>(
         [] => Match::None,
         [first, second, ..]
             if matches!(first.remedy, Remedy::Steps { .. })
+                && first.missing.is_empty()
+                && second.missing.is_empty()
                 && first.trigger.len() == second.trigger.len() =>
         {
             Match::Tie(first, second)
@@ -62,6 +69,29 @@ pub(crate) fn holds(playbook: &Playbook, subject: &Subject, facts: &Facts, now: 
             .trigger
             .iter()
             .all(|condition| condition_holds(condition, subject, facts, now))
+        && !playbook
+            .none
+            .iter()
+            .any(|condition| might_hold(condition, subject, facts, now))
+}
+
+/// Whether a condition holds, or could for all that is known.
+fn might_hold(condition: &Condition, subject: &Subject, facts: &Facts, now: At) -> bool {
+    let unknown = match condition {
+        Condition::Unseen(_) => true,
+        Condition::UnitState { .. } => subject
+            .unit()
+            .is_some_and(|unit| facts.unit(unit).is_none()),
+        Condition::Above { measure, .. } | Condition::Below { measure, .. } => {
+            let series = Series {
+                subject: subject.clone(),
+                measure: *measure,
+            };
+            facts.sample(&series).is_none()
+        }
+        Condition::Signal { .. } | Condition::Starts { .. } => false,
+    };
+    unknown || condition_holds(condition, subject, facts, now)
 }
 
 fn condition_holds(condition: &Condition, subject: &Subject, facts: &Facts, now: At) -> bool {
@@ -108,5 +138,15 @@ fn condition_holds(condition: &Condition, subject: &Subject, facts: &Facts, now:
                 .sample(&series)
                 .is_some_and(|sample| sample.value > *limit)
         }
+        Condition::Below { measure, limit } => {
+            let series = Series {
+                subject: subject.clone(),
+                measure: *measure,
+            };
+            facts
+                .sample(&series)
+                .is_some_and(|sample| sample.value < *limit)
+        }
+        Condition::Unseen(_) => false,
     }
 }

@@ -1,113 +1,385 @@
-//! Each way a playbook can be wrong, and the place the error names.
+//! Each way a playbook can be wrong, the place that the finding names, and what it suggests.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use hostmedic_model::playbook::{Condition, Phase, Remedy};
+use proptest::prelude::*;
+
 use super::*;
 
-const GOOD: &str = "\
-schema: 1
-name: demo
-version: 3
-describe: A unit was killed for memory and nobody restarts it.
-trigger:
-  - signal: { kind: oom_kill, within: 2m }
-  - unit_state: { active: [failed] }
-steps:
-  - { unit: restart, wait: 60s }
-verify:
-  settle: 5s
-  within: 1m
-  checks: [unit_active, new_invocation, { no_signal: oom_kill }]
-limits: { cooldown: 5m, per_unit_per_hour: 1, per_slice_per_hour: 3 }
-rollback: A restart has no inverse.
-";
+const GOOD: &str = include_str!("../../../../playbooks/unit-oom-left-dead.yaml");
+const FILE: &str = "x/unit-oom-left-dead.yaml";
 
-fn check(text: &str, line: u64, says: &str) {
-    let error = parse("x/demo.yaml", text).unwrap_err();
-    assert!(error.message.contains(says), "{error}");
-    assert_eq!(error.line, line, "{error}");
-    assert!(
-        error
-            .to_string()
-            .starts_with(&format!("x/demo.yaml:{line}:{}: ", error.column))
-    );
+/// Replaces one text by another and expects a finding of this rule that says this.
+#[track_caller]
+fn check_one(from: &str, to: &str, rule: &str, says: &str) {
+    assert!(GOOD.contains(from), "the sample has no `{from}`");
+    let text = GOOD.replacen(from, to, 1);
+    let checked = check(FILE, &text);
+    let found = checked.findings.iter().find(|finding| finding.rule == rule);
+    let Some(finding) = found else {
+        panic!("no `{rule}` in {:#?}", checked.findings)
+    };
+    let all = format!("{} {:?}", finding.message, finding.help);
+    assert!(all.contains(says), "{all}");
+    if finding.level == Level::Error {
+        assert!(!checked.is_ok());
+    }
+    // The place is inside the text and on the line that it says.
+    let line = text[..finding.place.start.min(text.len())]
+        .matches('\n')
+        .count()
+        + 1;
+    assert_eq!(finding.place.line, line as u64, "{finding:?}");
+    assert!(finding.place.end <= text.len(), "{finding:?}");
 }
 
 #[test]
 fn good_playbook_is_read_whole() {
-    let playbook = parse("x/demo.yaml", GOOD).unwrap();
-    assert_eq!((playbook.name.as_str(), playbook.version), ("demo", 3));
-    assert_eq!(playbook.trigger.len(), 2);
+    let checked = check(FILE, GOOD);
+    assert_eq!(checked.findings, []);
+    let playbook = checked.playbook.unwrap();
+    assert_eq!(
+        (playbook.name.as_str(), playbook.version),
+        ("unit-oom-left-dead", 2)
+    );
+    assert_eq!(playbook.trigger.len(), 3);
     assert_eq!(playbook.sha256.len(), 64);
+    assert_eq!(playbook.phase_max, Phase::Autonomous);
+    assert_eq!(playbook.missing, [""; 0]);
+    assert_eq!(playbook.pre_checks.len(), 4);
     let Remedy::Steps { steps, verify } = playbook.remedy else {
         panic!("no steps")
     };
-    assert_eq!((steps.len(), verify.checks.len()), (1, 3));
+    assert_eq!((steps.len(), verify.checks.len()), (1, 4));
 }
 
 #[test]
-fn unknown_key_is_named_with_its_place() {
-    check(&GOOD.replace("rollback:", "rolback:"), 15, "rolback");
-    check(
-        &GOOD.replace("within: 2m }", "within: 2m, atleast: 2 }"),
-        6,
-        "atleast",
+fn keys_and_words_have_their_place_and_what_was_meant() {
+    check_one(
+        "rollback:",
+        "rolback:",
+        "unknown-key",
+        "did you mean `rollback`?",
+    );
+    check_one(
+        "within: 2min, bind",
+        "witin: 2min, bind",
+        "unknown-key",
+        "`within`?",
+    );
+    check_one(
+        "max_phase: autonomous",
+        "max_phase: autonomos",
+        "unknown-word",
+        "`autonomous`?",
+    );
+    check_one(
+        "signal: kernel.oom_kill, within",
+        "signal: kernel.oomkill, within",
+        "unknown-name",
+        "`kernel.oom_kill`?",
+    );
+    check_one(
+        "uses: systemd.restart",
+        "uses: systemd.restrat",
+        "unknown-name",
+        "`systemd.restart`?",
+    );
+    check_one(
+        "with: { max_active: 3 }",
+        "with: { max_activ: 3 }",
+        "unknown-key",
+        "`max_active`?",
+    );
+    check_one(
+        "result_not: [success, ",
+        "result_not: [sucess, ",
+        "unknown-word",
+        "`success`?",
+    );
+    check_one(
+        "compliance: [soc2_cc7.4",
+        "compliance: [soc2_cc74",
+        "unknown-word",
+        "soc2_cc7.4",
+    );
+    check_one(
+        "guard: calendar",
+        "guard: calender",
+        "unknown-word",
+        "`calendar`?",
     );
 }
 
 #[test]
-fn missing_verify_and_limits_are_refused() {
-    let start = GOOD.find("verify:").unwrap();
-    let end = GOOD.find("limits:").unwrap();
-    check(
-        &format!("{}{}", &GOOD[..start], &GOOD[end..]),
-        9,
-        "verify is missing",
+fn what_is_written_twice_or_could_mean_two_things_is_refused() {
+    check_one(
+        "kind: Playbook\n",
+        "kind: Playbook\nkind: Playbook\n",
+        "duplicate-key",
+        "`kind`",
     );
-    let end = GOOD.find("rollback:").unwrap();
-    let start = GOOD.find("limits:").unwrap();
-    let error = parse("demo.yaml", &format!("{}{}", &GOOD[..start], &GOOD[end..])).unwrap_err();
-    assert!(error.message.contains("limits"), "{error}");
+    check_one("cooldown: 5min", "cooldown: 5", "form", "5 has no unit");
+    check_one(
+        "act_confidence: 90%",
+        "act_confidence: 0.9",
+        "form",
+        "0.9 has no unit",
+    );
+    check_one(
+        "restart_policy: on-failure",
+        "restart_policy: no",
+        "ambiguous-text",
+        "\"no\"",
+    );
+    check_one("owner: hostmedic", "owner: 1", "ambiguous-text", "\"1\"");
+    check_one(
+        "reversible: true",
+        "reversible: yes",
+        "ambiguous-text",
+        "write true",
+    );
+    check_one("owner: hostmedic", "owner: no", "ambiguous-text", "\"no\"");
+    check_one(
+        "result_not: [success, start-limit-hit]",
+        "restart_policy: [no]",
+        "ambiguous-text",
+        "\"no\"",
+    );
+    check_one("max_age: 30s", "max_age: 30", "missing-unit", "30s");
 }
 
 #[test]
-fn empty_and_unbounded_things_are_refused() {
-    check(&GOOD.replace("active: [failed]", ""), 7, "at least one");
-    check(
-        &GOOD.replace("per_unit_per_hour: 1", "per_unit_per_hour: 0"),
-        14,
-        "1..=12",
-    );
-    check(
-        &GOOD.replace("per_unit_per_hour: 1", "per_unit_per_hour: 99"),
-        14,
-        "1..=12",
-    );
-    check(
-        &GOOD.replace("cooldown: 5m", "cooldown: 5s"),
-        14,
-        "cooldown",
-    );
-    check(&GOOD.replace("wait: 60s", "wait: 60h"), 9, "wait");
-    check(&GOOD.replace("settle: 5s", "settle: 2m"), 11, "settle");
-    check(
-        &GOOD.replace("{ unit: restart,", "{ unit: destroy,"),
-        9,
-        "destroy",
-    );
-    check(&GOOD.replace("name: demo", "name: other"), 2, "file's name");
-    check(&GOOD.replace("schema: 1", "schema: 2"), 1, "schema 2");
+fn anchors_aliases_merges_tags_and_bombs_are_refused() {
+    for text in [
+        GOOD.replacen("kind: Playbook", "kind: &a Playbook", 1),
+        GOOD.replacen("kind: Playbook", "kind: !!python/object Playbook", 1),
+        format!("<<: {{}}\n{GOOD}"),
+        format!("{GOOD}---\n{GOOD}"),
+        "a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n".to_owned(),
+        "[".repeat(10_000),
+        format!("describe: {}", "{a: ".repeat(200)),
+        format!("tags: [{}]", "a,".repeat(20_000)),
+        " ".repeat(FILE_BYTES_MAX + 1),
+    ] {
+        let error = parse("x/a.yaml", &text).unwrap_err();
+        assert!(!error.message.is_empty());
+    }
 }
 
 #[test]
-fn text_that_is_no_yaml_has_a_place_too() {
-    let error = parse("demo.yaml", "schema: [1").unwrap_err();
-    assert!(error.line >= 1 && error.column >= 1, "{error}");
+fn sections_that_make_it_safe_cannot_be_left_out() {
+    for (section, next) in [
+        ("target:", "risk:"),
+        ("risk:", "autonomy:"),
+        ("autonomy:", "limits:"),
+        ("limits:", "concurrency:"),
+        ("concurrency:", "windows:"),
+        ("windows:", "pre_execution_checks:"),
+        ("pre_execution_checks:", "capture:"),
+        ("capture:", "steps:"),
+        ("verify:", "rollback:"),
+        ("rollback:", "escalate:"),
+        ("escalate:", "compliance:"),
+    ] {
+        let start = GOOD.find(&format!("\n{section}")).unwrap() + 1;
+        let end = GOOD.find(&format!("\n{next}")).unwrap() + 1;
+        let text = format!("{}{}", &GOOD[..start], &GOOD[end..]);
+        let findings = check(FILE, &text).findings;
+        let name = section.trim_end_matches(':');
+        let missing = format!("`{name}` is missing");
+        assert!(
+            findings
+                .iter()
+                .any(|f| f.level == Level::Error && f.message.contains(&missing)),
+            "{section}: {findings:#?}"
+        );
+    }
+}
+
+#[test]
+fn danger_cannot_be_understated() {
+    check_one(
+        "class: disruptive",
+        "class: reversible",
+        "class",
+        "the steps are disruptive",
+    );
+    check_one(
+        "class: disruptive",
+        "class: destructive",
+        "class",
+        "only disruptive",
+    );
+    check_one(
+        "max_targets: 1",
+        "max_targets: 5",
+        "target",
+        "one incident, one target",
+    );
+    check_one(
+        "{ kind: unit, name: \"{{ unit }}\", max",
+        "{ kind: unit, max",
+        "target",
+        "never everything",
+    );
+    check_one(
+        "{ kind: unit, name: \"{{ unit }}\", max",
+        "{ kind: mount, name: \"{{ unit }}\", max",
+        "wrong-type",
+        "names a unit",
+    );
+    check_one(
+        "deny: [\"class:protected\"]",
+        "deny: []",
+        "target",
+        "protected",
+    );
+    check_one(
+        "forbid: [maintenance, backup, package_transaction]",
+        "forbid: [maintenance]",
+        "windows",
+        "backup",
+    );
+    check_one("per_target: 1/1h", "per_target: 99/1h", "range", "1 to 12");
+    check_one("cooldown: 5min", "cooldown: 5s", "range", "cooldown");
+    check_one("act_confidence: 90%", "act_confidence: 50%", "range", "90%");
+    check_one("settle: 5s", "settle: 2min", "range", "settle");
+    check_one("timeout: 60s", "timeout: 60h", "range", "timeout");
+    check_one(
+        "    - { check: unit.closure_restored, fail_action: escalate }\n",
+        "",
+        "wanted-check",
+        "closure_restored",
+    );
+    check_one(
+        "type: telemetry.fresh",
+        "type: unit.active",
+        "wanted-check",
+        "telemetry.fresh",
+    );
+    check_one(
+        "    - signal: unit.state\n      within: 2min\n      where: { active_state: [failed], result_not: [success, start-limit-hit] }\n",
+        "",
+        "one-witness",
+        "two independent witnesses",
+    );
+    check_one(
+        "name: unit-oom-left-dead",
+        "name: other",
+        "name",
+        "file's name",
+    );
+    check_one("apiVersion: v1", "apiVersion: v2", "version", "v2");
+}
+
+#[test]
+fn only_typed_slots_take_bindings() {
+    check_one(
+        "with: { unit: \"{{ unit }}\" }, timeout",
+        "with: { unit: \"{{ unti }}\" }, timeout",
+        "unbound",
+        "`{{ unit }}`?",
+    );
+    check_one(
+        "with: { unit: \"{{ unit }}\" }, timeout",
+        "with: { unit: \"x-{{ unit }}\" }, timeout",
+        "template",
+        "whole value",
+    );
+    check_one(
+        "with: { unit: \"{{ unit }}\" }, timeout",
+        "with: { unit: \"a b; rm -rf /\" }, timeout",
+        "wrong-name",
+        "unit name",
+    );
+    check_one(
+        "unit: event.unit",
+        "unit: event.device",
+        "wrong-type",
+        "names a device",
+    );
+    check_one(
+        "unit: event.unit",
+        "unit: event.unot",
+        "unknown-name",
+        "event.unit",
+    );
+}
+
+#[test]
+fn what_the_engine_cannot_do_is_counted_and_only_observed() {
+    let text = GOOD
+        .replacen("uses: systemd.restart,", "uses: systemd.stop,", 1)
+        .replacen(
+            "check: unit.active, fail",
+            "check: unit.active, for: 60s, fail",
+            1,
+        );
+    let playbook = parse(FILE, &text).unwrap();
+    assert_eq!(playbook.phase_max, Phase::Observe);
+    assert_eq!(playbook.missing, ["step systemd.stop", "verify `for`"]);
+    assert!(matches!(playbook.remedy, Remedy::Unbuilt(_)));
+    let unheard = GOOD.replacen(
+        "signal: kernel.oom_kill, within",
+        "signal: kernel.fork_storm, within",
+        1,
+    );
+    let playbook = parse(FILE, &unheard).unwrap();
+    assert_eq!(playbook.missing, ["signal kernel.fork_storm"]);
+    assert!(matches!(playbook.trigger[0], Condition::Unseen(_)));
+}
+
+#[test]
+fn a_name_and_words_are_enough_to_be_found_and_for_nothing_else() {
+    let text = "name: a\ndescribe:\n  summary: Something that people should know about.\n";
+    let checked = check("x/a.yaml", text);
+    assert_eq!(checked.findings.len(), 1);
+    assert_eq!(checked.findings[0].rule, "only-described");
+    let playbook = checked.playbook.unwrap();
+    assert_eq!(playbook.missing, ["only described"]);
+    assert!(playbook.trigger.is_empty());
+}
+
+#[test]
+fn all_errors_are_found_at_once() {
+    let text = GOOD
+        .replacen("uses: systemd.restart", "uses: systemd.restrat", 1)
+        .replacen("max_targets: 1", "max_targets: 2", 1)
+        .replacen("cooldown: 5min", "cooldown: 1s", 1);
+    let rules: Vec<_> = check(FILE, &text).findings.iter().map(|f| f.rule).collect();
+    for rule in ["unknown-name", "target", "range"] {
+        assert!(rules.contains(&rule), "{rules:?}");
+    }
 }
 
 #[test]
 fn broken_text_never_panics() {
-    for cut in 0..GOOD.len() {
-        let _ = parse("demo.yaml", &GOOD[..cut]);
+    for (cut, _) in GOOD.char_indices().step_by(7) {
+        let _ = check(FILE, &GOOD[..cut]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Goal: no text makes the reader panic or take long.
+    #[test]
+    fn any_text_is_answered(text in "\\PC{0,400}") {
+        let _ = check(FILE, &text);
+    }
+
+    /// Goal: a playbook with some characters changed is answered, and a finding is in the text.
+    #[test]
+    fn any_change_is_answered(at in 0..GOOD.len(), with in "[ -~\n\t{}\\[\\]:&*!|>\"'%]{0,6}", cut in 0usize..40) {
+        let mut bytes = GOOD.as_bytes().to_vec();
+        let end = (at + cut).min(bytes.len());
+        bytes.splice(at..end, with.bytes());
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        for finding in check(FILE, &text).findings {
+            prop_assert!(finding.place.start <= text.len());
+            prop_assert!(!finding.message.is_empty());
+        }
     }
 }

@@ -14,7 +14,10 @@ use hostmedic_model::{
     intent::IntentId,
     loss::{Blind, Coverage, HookMode, HookModeChange},
     outcome::{StepEnd, StepResult, Verification},
-    playbook::{Check, Condition, Phase, Playbook, Remedy, Target, Verb},
+    playbook::{
+        Check, Condition, Need, Otherwise, Phase, Playbook, PreCheck, Remedy, RiskClass, Target,
+        Verb,
+    },
     record::{Body, CommandRecord},
     sample::Measure,
     signal::{
@@ -41,9 +44,15 @@ fn json<T: Serialize>(values: impl IntoIterator<Item = T>) -> Vec<Value> {
 /// Every sample, by the name of its schema.
 pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
     let steps: Vec<Playbook> = testing::playbooks();
-    let (mut triggers, mut checks, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+    let mut triggers = vec![Condition::Below {
+        measure: Measure::DiskUsedRatio,
+        limit: 0.5,
+    }];
+    let mut targets = vec![Target::Unit(unit())];
+    let mut checks = Vec::new();
     for playbook in &steps {
         triggers.extend(playbook.trigger.clone());
+        triggers.extend(playbook.none.clone());
         if let Remedy::Steps { steps, verify } = &playbook.remedy {
             targets.extend(steps.iter().map(|step| step.target.clone()));
             checks.extend(verify.checks.clone());
@@ -67,10 +76,9 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("Condition", covered(triggers, condition)),
         ("Check", covered(checks, check)),
         ("Target", covered(targets, target)),
-        (
-            "Remedy",
-            covered(steps.into_iter().map(|p| p.remedy).collect(), remedy),
-        ),
+        ("Need", covered(needs(), need)),
+        ("PreCheck", json([pre_check()])),
+        ("Remedy", covered(remedies(steps), remedy)),
         (
             "CommandAnswer",
             json([CommandAnswer {
@@ -138,13 +146,54 @@ kinds!(sender(Sender): Kernel, Process);
 kinds!(port(PortClass): Unknown, WellKnown, Registered, Ephemeral);
 kinds!(step_result(StepResult): Job, Refused, Unknown);
 kinds!(reading(CalendarReading): Readable, Unreadable);
-kinds!(condition(Condition): Signal, UnitState, Starts, Above);
+kinds!(condition(Condition): Signal, UnitState, Starts, Above, Below, Unseen);
+kinds!(need(Need): Fresh, Active, ClosureAtMost, StartsLeft, NoJob, Below, Above, NoSignal);
 kinds!(check(Check): UnitActive, NewInvocation, NoSignal, Below, ClosureRestored);
-kinds!(target(Target): Subject, Action);
-kinds!(remedy(Remedy): Steps, Escalate);
+kinds!(target(Target): Subject, Unit, Action);
+kinds!(remedy(Remedy): Steps, Escalate, Unbuilt);
 
 kinds!(flow_end(FlowEnd): Local, Remote);
 kinds!(gap(Gap): Absent, Reduced, Rebooted, NotRunning, BeforeChain, NoRow, Open);
+
+fn remedies(playbooks: Vec<Playbook>) -> Vec<Remedy> {
+    let mut remedies: Vec<_> = playbooks.into_iter().map(|p| p.remedy).collect();
+    remedies.push(Remedy::Unbuilt("memory.reclaim".to_owned()));
+    remedies
+}
+
+fn needs() -> Vec<Need> {
+    let (of_host, measure, limit) = (true, Measure::MemoryUsedRatio, 0.9);
+    vec![
+        Need::Fresh(Span::secs(10)),
+        Need::Active,
+        Need::ClosureAtMost(3),
+        Need::StartsLeft(2),
+        Need::NoJob,
+        Need::Below {
+            of_host,
+            measure,
+            limit,
+        },
+        Need::Above {
+            of_host,
+            measure,
+            limit,
+        },
+        Need::NoSignal {
+            kind: SignalKind::BlockError,
+            within: Span::minutes(10),
+        },
+    ]
+}
+
+fn pre_check() -> PreCheck {
+    PreCheck {
+        name: "cascade is small".to_owned(),
+        needs: Need::ClosureAtMost(3),
+        otherwise: Otherwise::Ask,
+        reason: "a restart stops whatever needs this unit".to_owned(),
+    }
+}
 
 fn flow_ends() -> Vec<FlowEnd> {
     let flows = testing::top().flows.into_iter();
@@ -385,6 +434,8 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(PressureOf: Memory, Io, Cpu),
         words!(TcpTroubleKind: Retransmit, ResetSent, ResetReceived),
         words!(Phase: Observe, Assist, Autonomous),
+        words!(Otherwise: Escalate, Wait, Ask),
+        words!(RiskClass: ReadOnly, Reversible, Disruptive, Destructive, Containment),
         words!(Purpose: Backup, PackageTransaction, Other),
         words!(Severity: Info, Warning, Critical),
         words!(SignalKind: OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask,

@@ -1,11 +1,13 @@
 //! The made-up night as the status page and the list of playbooks show it.
 
 use hostmedic_model::{
+    anomaly::Severity,
     calendar::CalendarReading,
     command::Inhibit,
     loss::QueueCounters,
     playbook::{
-        Check, Condition, Limits, Phase, Playbook, Remedy, StepTemplate, Target, Verb, VerifyPlan,
+        Approval, Check, Condition, Describe, Limits, Phase, Playbook, Remedy, RiskClass,
+        StepTemplate, Target, Verb, VerifyPlan,
     },
     sample::Measure,
     signal::SignalKind,
@@ -100,11 +102,6 @@ pub fn status() -> Status {
 
 /// The two playbooks in force, and one that hands over to people.
 pub fn playbooks() -> Vec<Playbook> {
-    let limits = Limits {
-        cooldown: Span::minutes(5),
-        per_unit_per_hour: 1,
-        per_slice_per_hour: 3,
-    };
     let steps = |target, verify| Remedy::Steps {
         steps: vec![StepTemplate {
             verb: Verb::Restart,
@@ -120,11 +117,27 @@ pub fn playbooks() -> Vec<Playbook> {
     let playbook = |name: &str, describe: &str, trigger, remedy, phase_max| Playbook {
         name: name.to_owned(),
         version: 1,
-        describe: describe.to_owned(),
+        describe: Describe {
+            summary: describe.to_owned(),
+            symptoms: vec!["users see errors".to_owned()],
+            signals: vec!["ActiveState=failed".to_owned()],
+            not_for: vec!["planned work".to_owned()],
+        },
         trigger,
+        none: vec![Condition::Unseen(
+            "signal security.incident_active".to_owned(),
+        )],
+        class: RiskClass::Disruptive,
+        pre_checks: Vec::new(),
         remedy,
-        limits,
+        limits: Limits::default(),
         phase_max,
+        approval: Approval {
+            severities: vec![Severity::Critical],
+            valid: Some(Span::minutes(10)),
+        },
+        lookahead: Span::minutes(2),
+        missing: Vec::new(),
         rollback: "a restart needs no undoing".to_owned(),
         sha256: "5e1f".repeat(16),
     };

@@ -1,0 +1,106 @@
+//! Playbook files: which ones are meant, and what is in them.
+
+use std::{
+    fs, io,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use hostmedic_reason::playbook::{self, Checked, FILE_BYTES_MAX};
+
+use crate::exit::{Exit, Failed};
+
+/// A file that was read.
+pub(super) struct File {
+    /// As the user wrote it.
+    pub(super) name: String,
+    /// Its text; what is not UTF-8 is replaced.
+    pub(super) text: String,
+    /// What was found.
+    pub(super) checked: Checked,
+}
+
+/// Reads and checks one file.
+pub(super) fn read(path: &Path) -> Result<File, Failed> {
+    let name = path.display().to_string();
+    let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed is enough to be told that it is too much.
+    let most = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX) + 1;
+    file.take(most)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(path, &error))?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let checked = playbook::check(&name, &text);
+    Ok(File {
+        name,
+        text,
+        checked,
+    })
+}
+
+/// A playbook by its file, or by its name in the library.
+pub(super) fn named(word: &str, library: &Path) -> Result<File, Failed> {
+    let path = Path::new(word);
+    if path.is_file() {
+        return read(path);
+    }
+    let path = library.join(format!("{word}.yaml"));
+    if word.contains('/') || !path.is_file() {
+        return Err(Failed::new(
+            Exit::NotFound,
+            "not_found",
+            format!("there is no playbook and no word `{word}`"),
+            format!(
+                "`medic playbook ls --dir {}` lists the library",
+                library.display()
+            ),
+        ));
+    }
+    read(&path)
+}
+
+/// Files themselves, and the playbooks right below directories, by name. A directory without any
+/// is an error: an empty selection is a mistake, not a success.
+pub(super) fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
+    let mut files = Vec::new();
+    for path in paths {
+        let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        if !found.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries: io::Result<Vec<_>> = fs::read_dir(path).and_then(Iterator::collect);
+        let mut below: Vec<PathBuf> = entries
+            .map_err(|error| unreadable(path, &error))?
+            .into_iter()
+            .map(|entry| entry.path())
+            .filter(|file| file.extension().is_some_and(|kind| kind == "yaml") && file.is_file())
+            .collect();
+        if below.is_empty() {
+            return Err(Failed::new(
+                Exit::NotFound,
+                "not_found",
+                format!("there is no playbook (*.yaml) in {}", path.display()),
+                "name another directory or a file",
+            ));
+        }
+        below.sort();
+        files.append(&mut below);
+    }
+    Ok(files)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failed {
+    let (exit, code) = match error.kind() {
+        io::ErrorKind::NotFound => (Exit::NotFound, "not_found"),
+        io::ErrorKind::PermissionDenied => (Exit::NotPermitted, "forbidden"),
+        _ => (Exit::Internal, "internal"),
+    };
+    Failed::new(
+        exit,
+        code,
+        format!("cannot read {}: {error}", path.display()),
+        "",
+    )
+}

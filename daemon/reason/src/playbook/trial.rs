@@ -1,0 +1,371 @@
+//! Runs a playbook's own cases through the real state machine: a host that answers every question
+//! at once and truly, events in, one decision out.
+
+mod facts;
+
+use hostmedic_model::{
+    calendar::{Activity, Calendar, CalendarReading},
+    decision::{Decision, Stance},
+    playbook::{Phase, Playbook},
+    record::{Body, Record},
+    sample::{Measure, Sample, Series},
+    signal::{Fact, Signal},
+    subject::{Subject, UnitName},
+    time::{At, BootId, Span},
+    unit::{ActiveState, UnitSnapshot, UnitState},
+    wake::{Effect, Inspection, Wake},
+};
+use serde::Serialize;
+
+use super::{
+    case::{Case, Event, Given, UnitLine},
+    placed::{Placed, Value},
+    quantity::Unit,
+    registry::{find, measures, signals},
+};
+use crate::{pipeline::State, policy::Policy};
+
+/// What came of a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Trial {
+    /// It decided as the case says.
+    Passed {
+        /// What was decided.
+        decided: String,
+    },
+    /// It did not.
+    Failed {
+        /// What was expected and what was decided.
+        why: String,
+    },
+    /// It cannot be tried, for this version cannot see or do all that the playbook says.
+    Pending {
+        /// What is missing.
+        missing: Vec<String>,
+    },
+}
+
+/// The moment at which every case begins.
+const START: At = At {
+    boot_ns: 1_000_000_000_000,
+    wall_ms: 1_790_000_000_000,
+};
+/// After the last event the host waits so long for a decision.
+const PATIENCE_S: u64 = 15;
+/// More events of one kind than this show nothing new.
+const TIMES_MAX: u32 = 32;
+
+/// Runs one case of `playbook` beside all of `library`, which holds it, too.
+pub fn run(case: &Case, playbook: &Playbook, library: &[Playbook]) -> Trial {
+    if !playbook.missing.is_empty() {
+        return Trial::Pending {
+            missing: playbook.missing.clone(),
+        };
+    }
+    let subject = match case.given.about.subject() {
+        Ok(subject) => subject,
+        Err(why) => return Trial::Failed { why },
+    };
+    let decision = Desk::new(&case.given, subject, library).play(&case.given);
+    match judge(case, &playbook.name, decision.as_ref()) {
+        Ok(decided) => Trial::Passed { decided },
+        Err(why) => Trial::Failed { why },
+    }
+}
+
+/// Compares a decision with what the case expects.
+fn judge(case: &Case, name: &str, decision: Option<&Decision>) -> Result<String, String> {
+    let expect = &case.expect;
+    let Some(wanted) = expect.decision.as_ref().map(|wanted| wanted.value) else {
+        return decision.map_or_else(
+            || Ok("nothing was decided".to_owned()),
+            |decision| {
+                Err(format!(
+                    "expected that nothing is decided, but: {}",
+                    said(decision)
+                ))
+            },
+        );
+    };
+    let Some(decision) = decision else {
+        return Err(format!("expected {wanted:?}, but nothing was decided").to_lowercase());
+    };
+    let wrong = |what: String| Err(format!("{what}, but: {}", said(decision)));
+    if decision.verdict != wanted {
+        return wrong(format!("expected {}", word(wanted)));
+    }
+    let named = decision
+        .playbook
+        .as_ref()
+        .map(|playbook| playbook.name.as_str());
+    if expect.matches.value != (named == Some(name)) {
+        let should = if expect.matches.value {
+            "match"
+        } else {
+            "not match"
+        };
+        return wrong(format!("expected {name} to {should}"));
+    }
+    if let Some(other) = &expect.playbook
+        && named != Some(other.as_str())
+    {
+        return wrong(format!("expected playbook {}", other.value));
+    }
+    if let Some(reason) = &expect.reason
+        && !decision.reason.contains(reason.as_str())
+    {
+        return wrong(format!("expected the reason to say `{}`", reason.value));
+    }
+    if let Some(guard) = &expect.guard {
+        let objects = decision
+            .guards
+            .iter()
+            .any(|verdict| verdict.guard == guard.value && verdict.stance != Stance::Pass);
+        if !objects || !decision.reason.starts_with(guard.as_str()) {
+            return wrong(format!("expected guard {} to decide", guard.value));
+        }
+    }
+    Ok(said(decision))
+}
+
+fn said(decision: &Decision) -> String {
+    let named = decision.playbook.as_ref();
+    let playbook = named.map_or_else(String::new, |playbook| format!(" {}", playbook.name));
+    format!("{}{playbook}: {}", word(decision.verdict), decision.reason)
+}
+
+fn word(verdict: hostmedic_model::decision::Verdict) -> String {
+    format!("{verdict:?}").to_lowercase()
+}
+
+/// A host with one subject.
+struct Desk {
+    state: State,
+    subject: Subject,
+    restart_policy: String,
+    dependents: Vec<UnitName>,
+    newest: UnitState,
+    running: Vec<Activity>,
+    unreadable: Option<String>,
+    decision: Option<Decision>,
+}
+
+impl Desk {
+    fn new(given: &Given, subject: Subject, library: &[Playbook]) -> Self {
+        let policy = Policy {
+            phase: given
+                .phase
+                .as_ref()
+                .map_or(Phase::Autonomous, |phase| phase.value),
+            ..Policy::default()
+        };
+        let boot = BootId("boot".to_owned());
+        let mut state = State::new("host".to_owned(), boot, policy, library.to_vec());
+        state.recall(std::iter::empty::<Record>(), START);
+        let units = |list: &[Placed<String>]| -> Vec<UnitName> {
+            list.iter()
+                .filter_map(|name| UnitName::new(name.value.as_str()).ok())
+                .collect()
+        };
+        Self {
+            state,
+            subject,
+            restart_policy: given
+                .restart_policy
+                .as_ref()
+                .map_or_else(|| "no".to_owned(), |policy| policy.value.clone()),
+            dependents: units(&given.dependents),
+            newest: given.already.as_ref().map_or_else(
+                || unit_state(ActiveState::Active, "running", "success", 0),
+                |line| from_line(line, 0),
+            ),
+            running: given
+                .running
+                .iter()
+                .map(|activity| Activity {
+                    name: activity.name.clone(),
+                    began_by: activity.began_by.clone(),
+                    purpose: activity.purpose,
+                    pid: None,
+                    related: units(&activity.related),
+                })
+                .collect(),
+            unreadable: given.calendar_unreadable.clone(),
+            decision: None,
+        }
+    }
+
+    fn play(mut self, given: &Given) -> Option<Decision> {
+        if self.subject.unit().is_some() {
+            self.tell(START, Fact::UnitState(self.newest.clone()));
+        }
+        self.apply(START, Wake::Samples(host_samples(given)));
+        let mut now = START;
+        for event in &given.events.value {
+            now = START.plus(event.at.0.0);
+            self.happen(now, &event.value);
+        }
+        for second in 1..=PATIENCE_S {
+            if self.decision.is_some() {
+                break;
+            }
+            self.apply(now.plus(Span::secs(second).0), Wake::Tick);
+        }
+        self.decision
+    }
+
+    fn happen(&mut self, now: At, event: &Event) {
+        if let Some(name) = &event.signal {
+            let kind = find(signals::ALL, name).and_then(signals::Signal::kind);
+            let times = event.times.as_ref().map_or(1, |times| times.value);
+            if let Some(fact) = kind.and_then(facts::example) {
+                for _ in 0..times.min(TIMES_MAX) {
+                    self.tell(now, fact.clone());
+                }
+            }
+        }
+        if let Some(line) = &event.state {
+            self.newest = from_line(line, event.restarts);
+            self.tell(now, Fact::UnitState(self.newest.clone()));
+        }
+        if let Some((entry, value)) =
+            event
+                .measure
+                .as_ref()
+                .zip(event.value.as_ref())
+                .and_then(|(name, value)| {
+                    let entry = find(measures::ALL, name)?;
+                    Some((entry, number(&value.value, entry.unit)?))
+                })
+            && let Some(measure) = entry.model()
+        {
+            let series = Series {
+                subject: self.subject.clone(),
+                measure,
+            };
+            let sample = Sample {
+                at: now,
+                series,
+                value,
+            };
+            self.apply(now, Wake::Samples(vec![sample]));
+        }
+    }
+
+    fn tell(&mut self, at: At, fact: Fact) {
+        let subject = self.subject.clone();
+        self.apply(at, Wake::Signal(Signal { at, subject, fact }));
+    }
+
+    fn apply(&mut self, at: At, wake: Wake) {
+        for effect in self.state.apply(at, wake) {
+            match effect {
+                Effect::Record(Body::Decision(decision)) => self.decision = Some(decision),
+                Effect::Inspect { incident, unit, .. } => {
+                    let inspection = self.inspection(at, unit);
+                    self.apply(
+                        at,
+                        Wake::Inspected {
+                            incident,
+                            inspection,
+                        },
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn inspection(&self, at: At, unit: UnitName) -> Inspection {
+        let own = self.subject.unit() == Some(&unit);
+        let state = if own {
+            self.newest.clone()
+        } else {
+            unit_state(ActiveState::Inactive, "dead", "success", 0)
+        };
+        let calendar = match &self.unreadable {
+            Some(reason) => CalendarReading::Unreadable {
+                at,
+                reason: reason.clone(),
+            },
+            None => CalendarReading::Readable(Calendar {
+                at,
+                running: self.running.clone(),
+                ..Calendar::default()
+            }),
+        };
+        Inspection {
+            unit: Ok(UnitSnapshot {
+                at,
+                unit,
+                load_state: "loaded".to_owned(),
+                state,
+                slice: UnitName::new("system.slice").ok(),
+                restart_policy: self.restart_policy.clone(),
+                start_limit_burst: 5,
+                start_limit_interval: Span::secs(10),
+                pending_job: None,
+                refuse_manual_start: false,
+                refuse_manual_stop: false,
+                stop_closure: if own {
+                    self.dependents.clone()
+                } else {
+                    Vec::new()
+                },
+                control_group: String::new(),
+                memory_current_bytes: None,
+                main_pid: 0,
+                exec_main_code: 0,
+                exec_main_status: 0,
+            }),
+            calendar,
+            also_down: Vec::new(),
+        }
+    }
+}
+
+/// Numbers of a host that has room for everything, but for what the case says.
+fn host_samples(given: &Given) -> Vec<Sample> {
+    let calm = [
+        (Measure::CpuBusyRatio, 0.1),
+        (Measure::MemoryUsedRatio, 0.4),
+        (Measure::LoadPerCpu, 0.1),
+    ];
+    let own = given.host.0.iter().filter_map(|(name, value)| {
+        let entry = find(measures::ALL, name)?;
+        Some((entry.model()?, number(&value.value, entry.unit)?))
+    });
+    let sample = |(measure, value)| Sample {
+        at: START,
+        series: Series {
+            subject: Subject::Host,
+            measure,
+        },
+        value,
+    };
+    calm.into_iter().chain(own).map(sample).collect()
+}
+
+fn from_line(line: &UnitLine, restarts: u32) -> UnitState {
+    unit_state(line.active, &line.sub, &line.result, restarts)
+}
+
+fn unit_state(active: ActiveState, sub: &str, result: &str, n_restarts: u32) -> UnitState {
+    UnitState {
+        active,
+        sub: sub.to_owned(),
+        result: result.to_owned(),
+        invocation_id: Some("01".to_owned()),
+        n_restarts,
+    }
+}
+
+fn number(value: &Value, unit: Unit) -> Option<f64> {
+    match value {
+        Value::Text(text) => unit.parse(text).ok(),
+        Value::Int(number) => Some(*number as f64),
+        Value::Float(number) => Some(*number),
+        Value::Bool(_) | Value::List(_) => None,
+    }
+}
