@@ -25,8 +25,8 @@ enum What {
 
 mod detect;
 mod host;
-mod series;
 mod matching;
+mod series;
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().what {

@@ -51,6 +51,8 @@ pub(crate) enum Playbook {
         #[arg(long, value_name = "DIR", default_value = ".")]
         dir: PathBuf,
     },
+    /// Which playbooks fit a text, by meaning, words and fixed strings; needs no daemon.
+    Match(Match),
     /// What changed between two playbooks, and whether it became looser or tighter.
     Diff {
         /// The older file.
@@ -79,6 +81,20 @@ pub(crate) struct Library {
     /// Directory of the library.
     #[arg(long = "library", env = "HOSTMEDIC_PLAYBOOKS", value_name = "DIR", default_value = LIBRARY)]
     pub(crate) dir: PathBuf,
+}
+
+/// `medic playbook match`.
+#[derive(Args, Debug)]
+pub(crate) struct Match {
+    /// What happened, in any words.
+    #[arg(required_unless_present = "jsonl", conflicts_with = "jsonl")]
+    pub(crate) text: Option<String>,
+    /// Reads one JSON object a line, `{"id", "text"}`, and answers each with
+    /// `{"id", "matches": [{"playbook", "score", "confidence"}], "route"}`.
+    #[arg(long)]
+    pub(crate) jsonl: bool,
+    #[command(flatten)]
+    pub(crate) library: Library,
 }
 
 /// `medic playbook explain`.

@@ -2,6 +2,7 @@
 //! explains them. Only `ls` asks the daemon.
 
 mod files;
+mod matching;
 
 use std::{
     fs,
@@ -56,6 +57,7 @@ pub(crate) async fn run(client: &Client, out: &Out, task: &Playbook) -> Result<E
                 Exit::Finding
             })
         }
+        Playbook::Match(wanted) => matching::run(out, wanted),
         Playbook::Schema => {
             out.text(&schema::text())?;
             Ok(Exit::Ok)
