@@ -16,7 +16,7 @@ use hostmedic_model::{
 use hostmedic_observe::kernel::{About, KernelEvent, Options, What};
 use hostmedic_tests::{
     host::wait_for,
-    kernel::{Account, Capture, Cgroup, boot_ns, child_in, shell_in},
+    kernel::{Account, Capture, Cgroup, boot_ns, child_in, kernel_version, shell_in},
 };
 
 const SIGABRT: u8 = 6;
@@ -187,6 +187,10 @@ fn faults_and_aborts_name_their_sender() {
     );
 }
 
+/// A kernel that was seen to drop signals to the dying (`prepare_signal` in kernel/signal.c); 5.10 was
+/// seen to deliver them.
+const DROPS_SIGNALS_TO_THE_DYING: (u32, u32) = (6, 1);
+
 /// Goal: signals that kill nobody are no events: other signals, one that is ignored, one to a
 /// process that has ended already.
 #[test]
@@ -205,7 +209,11 @@ fn what_kills_nobody_is_not_told() {
         let stat = fs::read_to_string(&stat).unwrap();
         stat.contains(") Z ").then_some(())
     });
-    kill("-KILL", &ended);
+    // Older kernels call that a delivery: the signal waits for somebody who will never come.
+    let drops_it = kernel_version() >= DROPS_SIGNALS_TO_THE_DYING;
+    if drops_it {
+        kill("-KILL", &ended);
+    }
     assert!(ended.wait().unwrap().success());
 
     let mut deaf = shell_in(&[&place], "trap '' ABRT; exec sleep 60")
@@ -227,7 +235,7 @@ fn what_kills_nobody_is_not_told() {
     assert_eq!(of_place.count(), 0, "{counted:?}");
     // Its end told us SIGCHLD as well.
     let signals = account.of("signal_fatal");
-    assert!(signals.filtered >= 4, "{signals:?}");
+    assert!(signals.filtered >= 3 + u64::from(drops_it), "{signals:?}");
 }
 
 /// Goal: a whole cgroup that is killed by one write is told process by process, with the writer.
