@@ -1,8 +1,7 @@
 //! Judges one series row by row, against nothing but its own past.
 //!
-//! A row is looked at in five ways: its change, what differs from the usual at this time of day,
-//! that difference smoothed over an hour and over half a day, and how the last hour differs from
-//! the hours before. Each is ranked against its own history, so no distribution is assumed, and
+//! A row is looked at in four ways: its change, what differs from the usual at this time of day,
+//! that difference smoothed over half a day, and how the last hour's differs from the hours before. Each is ranked against its own history, so no distribution is assumed, and
 //! rows on which several ways agree stand out. `docs/detection.md` has every variant tried.
 
 mod bits;
@@ -22,12 +21,11 @@ use serde::{Deserialize, Serialize};
 use crate::detect::{rank::Rank, severity};
 
 /// Ways of looking at a row.
-pub const VIEWS: usize = 5;
+pub const VIEWS: usize = 4;
 /// Name of each, for explanations.
 pub const VIEW_NAMES: [&str; VIEWS] = [
     "change",
     "time of day",
-    "hour against time of day",
     "half day against time of day",
     "hour against the hours before",
 ];
@@ -35,10 +33,10 @@ pub const VIEW_NAMES: [&str; VIEWS] = [
 /// [`Score::anomaly`] from which a row is worth a notification; one for all series.
 pub const ANOMALY_MIN: f32 = 0.5;
 /// The score that is mapped to [`ANOMALY_MIN`].
-const SCORE_MIN: f32 = 4.4;
+const SCORE_MIN: f32 = 3.3;
 
 /// What each view counts, before the third root of the sum of third powers.
-const WEIGHTS: [f32; VIEWS] = [1.0, 1.0, 0.7, 1.0, 0.5];
+const WEIGHTS: [f32; VIEWS] = [1.0, 0.6, 1.0, 0.5];
 /// Points for each doubling of a view's size: ranks alone cannot tell far from very far.
 const SIZE_POINTS: f32 = 0.2;
 /// Points for a value outside everything seen ...
@@ -194,7 +192,6 @@ impl SeriesDetector {
         let sizes = [
             change / spread,
             residual / slot_spread,
-            hour / spread,
             half_day / spread,
             (hour - self.state[HOURS]) / spread,
         ]

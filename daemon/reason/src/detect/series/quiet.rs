@@ -9,7 +9,7 @@ use super::bits;
 
 const DAY_S: i64 = 86_400;
 /// Share of the usual daily maximum that is taken off.
-const USUAL_RATIO: f32 = 0.15;
+const USUAL_RATIO: f32 = 0.2;
 /// Weight of a new day in the usual daily maximum.
 const USUAL_RATE: f32 = 0.1;
 /// How long a peak stands.
