@@ -35,7 +35,7 @@ pub const ANOMALY_MIN: f32 = 0.5;
 /// The score that is mapped to [`ANOMALY_MIN`].
 const SCORE_MIN: f32 = 3.3;
 
-/// What each view counts, before the third root of the sum of third powers.
+/// What each view counts, before the fourth root of the sum of fourth powers.
 const WEIGHTS: [f32; VIEWS] = [1.0, 0.6, 1.0, 0.5];
 /// Points for each doubling of a view's size: ranks alone cannot tell far from very far.
 const SIZE_POINTS: f32 = 0.2;
@@ -43,6 +43,8 @@ const SIZE_POINTS: f32 = 0.2;
 const EXTREME_POINTS: f32 = 2.0;
 /// ... by more than this share of the range seen.
 const EXTREME_RATIO: f32 = 0.05;
+/// First rows, in which every second one is an extreme.
+const EXTREME_ROWS_MIN: u32 = 11;
 /// Smoothing times of the hour, of the hours before and of half a day.
 const HOUR_S: f32 = 3600.0;
 const HOURS_S: f32 = 4.0 * HOUR_S;
@@ -228,21 +230,25 @@ impl SeriesDetector {
         score
     }
 
-    /// One number out of all views: the third root of the sum of third powers, and what a new
+    /// One number out of all views: the fourth root of the sum of fourth powers, and what a new
     /// extreme adds.
     fn combine(&self, value: f32, sizes: &[f32; VIEWS], views: &mut [f32; VIEWS]) -> f32 {
+        let mut tails = [1.0; VIEWS];
+        for ((tail, rank), size) in tails.iter_mut().zip(&self.ranks).zip(sizes) {
+            *tail = rank.tail(*size);
+        }
         let mut sum = 0.0;
-        for (((points, rank), size), weight) in
-            views.iter_mut().zip(&self.ranks).zip(sizes).zip(WEIGHTS)
+        for (((points, tail), size), weight) in views.iter_mut().zip(tails).zip(sizes).zip(WEIGHTS)
         {
-            let tail = number::log2(rank.tail(*size));
-            *points = SIZE_POINTS * number::log2(1.0 + size) - std::f32::consts::LOG10_2 * tail;
-            sum += weight * *points * *points * *points;
+            let rarity = -std::f32::consts::LOG10_2 * number::log2(tail);
+            *points = rarity + SIZE_POINTS * number::log2(1.0 + size);
+            let square = *points * *points;
+            sum += weight * square * square;
         }
         let past = (value - self.state[HIGH]).max(self.state[LOW] - value);
         let range = self.state[HIGH] - self.state[LOW];
-        let extreme = range > 0.0 && past > EXTREME_RATIO * range && self.rows > 10;
-        number::cube_root(sum) + if extreme { EXTREME_POINTS } else { 0.0 }
+        let extreme = range > 0.0 && past > EXTREME_RATIO * range && self.rows >= EXTREME_ROWS_MIN;
+        sum.sqrt().sqrt() + if extreme { EXTREME_POINTS } else { 0.0 }
     }
 }
 
