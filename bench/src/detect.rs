@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// What is measured.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Where the labelled sets lie.
     #[arg(long, default_value = "../shared/data/detect")]
     pub(crate) data: PathBuf,
@@ -26,7 +26,7 @@ enum Only {
 }
 
 /// Runs every detector over every set.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     anyhow::ensure!(
         args.data.is_dir(),
         "{}: no such folder",

@@ -28,7 +28,7 @@ struct Said {
 ///
 /// # Errors
 /// A set that cannot be read, or a folder that cannot be written; with its path.
-pub fn run(data: &Path, dump: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn run(data: &Path, dump: Option<&Path>) -> anyhow::Result<()> {
     let series = read::all(data)?;
     let ours: Vec<Said> = series.iter().map(shipped).collect();
     if let Some(folder) = dump {

@@ -16,7 +16,7 @@ const THRESHOLDS: usize = 400;
 const FALSE_PER_DAY_MAX: f64 = 30.0;
 
 /// The scored rows of one series.
-pub struct Scored {
+pub(crate) struct Scored {
     scores: Vec<f64>,
     events: Vec<(usize, usize)>,
     interval_s: f64,
@@ -24,32 +24,32 @@ pub struct Scored {
 
 /// What one threshold does on some series.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Outcome {
-    pub events: usize,
-    pub caught: usize,
-    pub false_alarms: usize,
-    pub days: f64,
+pub(crate) struct Outcome {
+    pub(crate) events: usize,
+    pub(crate) caught: usize,
+    pub(crate) false_alarms: usize,
+    pub(crate) days: f64,
 }
 
 impl Outcome {
     /// Share of events caught.
-    pub fn recall(self) -> f64 {
+    pub(crate) fn recall(self) -> f64 {
         to_f64(self.caught) / to_f64(self.events.max(1))
     }
 
     /// False alarms for each day of each series.
-    pub fn false_per_day(self) -> f64 {
+    pub(crate) fn false_per_day(self) -> f64 {
         to_f64(self.false_alarms) / self.days
     }
 
     /// F1 of events caught, missed and false alarms.
-    pub fn f1(self) -> f64 {
+    pub(crate) fn f1(self) -> f64 {
         let sum = self.caught + self.false_alarms + self.events;
         2.0 * to_f64(self.caught) / to_f64(sum.max(1))
     }
 
     /// Takes another series' outcome in.
-    pub fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.events += other.events;
         self.caught += other.caught;
         self.false_alarms += other.false_alarms;
@@ -59,7 +59,7 @@ impl Outcome {
 
 impl Scored {
     /// Takes one series with a score for each of its rows.
-    pub fn new(series: &Labelled, scores: &[f32]) -> Self {
+    pub(crate) fn new(series: &Labelled, scores: &[f32]) -> Self {
         let from = series.scored_from;
         Self {
             scores: scores[from..].iter().copied().map(f64::from).collect(),
@@ -79,7 +79,7 @@ impl Scored {
     }
 
     /// What a threshold does here.
-    pub fn judge(&self, threshold: f64) -> Outcome {
+    pub(crate) fn judge(&self, threshold: f64) -> Outcome {
         let quiet = self.rows(QUIET_S).max(1);
         let mut notified: Vec<usize> = Vec::new();
         for (row, score) in self.scores.iter().enumerate() {
@@ -91,7 +91,7 @@ impl Scored {
     }
 
     /// What these notifications are worth; rows in order, none within an hour of another.
-    pub fn outcome(&self, notified: &[usize]) -> Outcome {
+    pub(crate) fn outcome(&self, notified: &[usize]) -> Outcome {
         let (lead, tail) = (self.rows(LEAD_S), self.rows(TAIL_S));
         let within = |row: usize, event: &(usize, usize), tail: usize| {
             row + lead >= event.0 && row <= event.1 + tail
@@ -113,7 +113,7 @@ impl Scored {
 }
 
 /// What one threshold does on all of `series` together.
-pub fn judge(series: &[&Scored], threshold: f64) -> Outcome {
+pub(crate) fn judge(series: &[&Scored], threshold: f64) -> Outcome {
     let mut sum = Outcome::default();
     for one in series {
         sum.add(one.judge(threshold));
@@ -122,13 +122,13 @@ pub fn judge(series: &[&Scored], threshold: f64) -> Outcome {
 }
 
 /// Outcomes over all thresholds, fewest false alarms first.
-pub struct Froc {
+pub(crate) struct Froc {
     points: Vec<Outcome>,
 }
 
 impl Froc {
     /// Tries thresholds from the highest score downwards, one for all `series`.
-    pub fn new(series: &[&Scored]) -> Self {
+    pub(crate) fn new(series: &[&Scored]) -> Self {
         let mut scores: Vec<f64> = series.iter().flat_map(|one| one.scores.clone()).collect();
         scores.sort_by(|a, b| b.total_cmp(a));
         let mut thresholds: Vec<f64> = (0..THRESHOLDS)
@@ -151,7 +151,7 @@ impl Froc {
     }
 
     /// Share of events caught at no more than so many false alarms a day.
-    pub fn recall_at(&self, false_per_day: f64) -> f64 {
+    pub(crate) fn recall_at(&self, false_per_day: f64) -> f64 {
         self.points
             .iter()
             .filter(|point| point.false_per_day() <= false_per_day + 1e-12)
@@ -160,7 +160,7 @@ impl Froc {
     }
 
     /// Mean share of events caught over 0 to 1 false alarms a day.
-    pub fn area(&self) -> f64 {
+    pub(crate) fn area(&self) -> f64 {
         (0..=200)
             .map(|step| self.recall_at(f64::from(step) / 200.0))
             .sum::<f64>()
@@ -168,7 +168,7 @@ impl Froc {
     }
 
     /// The best F1 of any threshold.
-    pub fn best_f1(&self) -> f64 {
+    pub(crate) fn best_f1(&self) -> f64 {
         self.points
             .iter()
             .map(|point| point.f1())

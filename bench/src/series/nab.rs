@@ -7,14 +7,14 @@ use crate::series::read::Labelled;
 
 /// Weights of a hit, a false detection and a miss.
 #[derive(Clone, Copy)]
-pub struct Profile {
+pub(crate) struct Profile {
     hit: f64,
     false_row: f64,
     miss: f64,
 }
 
 /// The benchmark's own three: standard, few false detections, few misses.
-pub const PROFILES: [Profile; 3] = [
+pub(crate) const PROFILES: [Profile; 3] = [
     Profile {
         hit: 1.0,
         false_row: 0.11,
@@ -33,7 +33,7 @@ pub const PROFILES: [Profile; 3] = [
 ];
 
 /// The scored rows of one file.
-pub struct File {
+pub(crate) struct File {
     /// Score, what a detection there gains, and its window if it is in one.
     rows: Vec<(f64, f64, Option<usize>)>,
     windows: usize,
@@ -42,7 +42,7 @@ pub struct File {
 
 impl File {
     /// Takes one file with a score for each of its rows.
-    pub fn new(series: &Labelled, scores: &[f32]) -> Self {
+    pub(crate) fn new(series: &Labelled, scores: &[f32]) -> Self {
         let rows: Vec<_> = gains(series.rows.len(), &series.events)
             .into_iter()
             .zip(scores)
@@ -81,7 +81,7 @@ impl File {
 }
 
 /// The score of `files` at one threshold: 100 is perfect, 0 is a detector that says nothing.
-pub fn score(files: &[&File], threshold: f64, profile: Profile) -> f64 {
+pub(crate) fn score(files: &[&File], threshold: f64, profile: Profile) -> f64 {
     let total: f64 = files
         .iter()
         .map(|file| file.total(threshold, profile))
@@ -102,7 +102,7 @@ fn normalised(total: f64, files: &[&File], profile: Profile) -> f64 {
 }
 
 /// The threshold with the best score; all are tried.
-pub fn best_threshold(files: &[&File], profile: Profile) -> f64 {
+pub(crate) fn best_threshold(files: &[&File], profile: Profile) -> f64 {
     let mut rows = Vec::new();
     let mut windows = 0;
     let mut scored = 0;

@@ -7,7 +7,7 @@ mod netdata;
 mod sigma;
 
 /// A detector to compare with.
-pub trait Peer {
+pub(crate) trait Peer {
     /// Takes one row; `None` is a gap. Larger is more anomalous.
     fn observe(&mut self, wall_s: i64, value: Option<f64>) -> f32;
 
@@ -17,14 +17,14 @@ pub trait Peer {
 
 /// A peer's name, where its own rule puts the threshold, and how to make one for an interval in
 /// seconds.
-pub struct Kind {
-    pub name: &'static str,
-    pub rule: f32,
-    pub new: fn(u32) -> Box<dyn Peer>,
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) rule: f32,
+    pub(crate) new: fn(u32) -> Box<dyn Peer>,
 }
 
 /// All peers, in the order of the table.
-pub const KINDS: [Kind; 6] = [
+pub(crate) const KINDS: [Kind; 6] = [
     Kind {
         name: "3-sigma over 7 days",
         rule: 3.0,

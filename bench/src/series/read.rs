@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 /// Which of the sets a series is from; they are scored by different rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Set {
+pub(crate) enum Set {
     /// Numenta's benchmark: windows around each event, scored by a weighted sum.
     Nab,
     /// Microsoft's cloud monitoring: rows labelled one by one, scored by events caught.
@@ -21,27 +21,27 @@ pub enum Set {
 
 /// Which part of the development files a series is in; settings were chosen on `Fit` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     Fit,
     Check,
 }
 
 /// Seconds since the epoch, and the value unless it is missing.
-pub type Row = (i64, Option<f64>);
+pub(crate) type Row = (i64, Option<f64>);
 
 /// One labelled series.
-pub struct Labelled {
-    pub set: Set,
-    pub part: Part,
+pub(crate) struct Labelled {
+    pub(crate) set: Set,
+    pub(crate) part: Part,
     /// Folder and file, as in the labels.
-    pub name: String,
+    pub(crate) name: String,
     /// Usual seconds between rows.
-    pub interval_s: u32,
-    pub rows: Vec<Row>,
+    pub(crate) interval_s: u32,
+    pub(crate) rows: Vec<Row>,
     /// Rows before this one are for learning and never scored.
-    pub scored_from: usize,
+    pub(crate) scored_from: usize,
     /// First and last row of each event, in order.
-    pub events: Vec<(usize, usize)>,
+    pub(crate) events: Vec<(usize, usize)>,
 }
 
 /// Microsoft's series are scored after two days.
@@ -55,7 +55,7 @@ const PROBATION_ROWS_MAX: usize = 750;
 ///
 /// # Errors
 /// A file that is missing, or not of the expected form; with its path.
-pub fn all(data: &Path) -> anyhow::Result<Vec<Labelled>> {
+pub(crate) fn all(data: &Path) -> anyhow::Result<Vec<Labelled>> {
     let mut series = nab(&data.join("nab"))?;
     series.extend(ms(&data.join("ms"))?);
     split(&mut series);

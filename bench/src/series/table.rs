@@ -149,7 +149,7 @@ fn nab_scores(files: &[nab::File], thresholds_from: &[nab::File]) -> String {
     PROFILES
         .map(|profile| {
             let threshold = nab::best_threshold(&from, profile);
-            format!("{:.1}", nab::score(&files, threshold, profile))
+            format!("{:.2}", nab::score(&files, threshold, profile))
         })
         .join(" / ")
 }

@@ -1,8 +1,7 @@
 //! Judges one series row by row, against nothing but its own past.
 //!
-//! A row is looked at in five ways: its change, what differs from the usual at this time of day,
-//! that difference smoothed over an hour and over half a day, and how the last hour differs from
-//! the hours before. Each is ranked against its own history, so no distribution is assumed, and
+//! A row is looked at in four ways: its change, what differs from the usual at this time of day,
+//! that difference smoothed over half a day, and how the last hour's differs from the hours before. Each is ranked against its own history, so no distribution is assumed, and
 //! rows on which several ways agree stand out. `docs/detection.md` has every variant tried.
 
 mod bits;
@@ -22,12 +21,11 @@ use serde::{Deserialize, Serialize};
 use crate::detect::{rank::Rank, severity};
 
 /// Ways of looking at a row.
-pub const VIEWS: usize = 5;
+pub const VIEWS: usize = 4;
 /// Name of each, for explanations.
 pub const VIEW_NAMES: [&str; VIEWS] = [
     "change",
     "time of day",
-    "hour against time of day",
     "half day against time of day",
     "hour against the hours before",
 ];
@@ -35,16 +33,18 @@ pub const VIEW_NAMES: [&str; VIEWS] = [
 /// [`Score::anomaly`] from which a row is worth a notification; one for all series.
 pub const ANOMALY_MIN: f32 = 0.5;
 /// The score that is mapped to [`ANOMALY_MIN`].
-const SCORE_MIN: f32 = 4.4;
+const SCORE_MIN: f32 = 3.3;
 
-/// What each view counts, before the third root of the sum of third powers.
-const WEIGHTS: [f32; VIEWS] = [1.0, 1.0, 0.7, 1.0, 0.5];
+/// What each view counts, before the fourth root of the sum of fourth powers.
+const WEIGHTS: [f32; VIEWS] = [1.0, 0.6, 1.0, 0.5];
 /// Points for each doubling of a view's size: ranks alone cannot tell far from very far.
 const SIZE_POINTS: f32 = 0.2;
 /// Points for a value outside everything seen ...
 const EXTREME_POINTS: f32 = 2.0;
 /// ... by more than this share of the range seen.
 const EXTREME_RATIO: f32 = 0.05;
+/// First rows, in which every second one is an extreme.
+const EXTREME_ROWS_MIN: u32 = 11;
 /// Smoothing times of the hour, of the hours before and of half a day.
 const HOUR_S: f32 = 3600.0;
 const HOURS_S: f32 = 4.0 * HOUR_S;
@@ -194,7 +194,6 @@ impl SeriesDetector {
         let sizes = [
             change / spread,
             residual / slot_spread,
-            hour / spread,
             half_day / spread,
             (hour - self.state[HOURS]) / spread,
         ]
@@ -231,21 +230,25 @@ impl SeriesDetector {
         score
     }
 
-    /// One number out of all views: the third root of the sum of third powers, and what a new
+    /// One number out of all views: the fourth root of the sum of fourth powers, and what a new
     /// extreme adds.
     fn combine(&self, value: f32, sizes: &[f32; VIEWS], views: &mut [f32; VIEWS]) -> f32 {
+        let mut tails = [1.0; VIEWS];
+        for ((tail, rank), size) in tails.iter_mut().zip(&self.ranks).zip(sizes) {
+            *tail = rank.tail(*size);
+        }
         let mut sum = 0.0;
-        for (((points, rank), size), weight) in
-            views.iter_mut().zip(&self.ranks).zip(sizes).zip(WEIGHTS)
+        for (((points, tail), size), weight) in views.iter_mut().zip(tails).zip(sizes).zip(WEIGHTS)
         {
-            let tail = number::log2(rank.tail(*size));
-            *points = SIZE_POINTS * number::log2(1.0 + size) - std::f32::consts::LOG10_2 * tail;
-            sum += weight * *points * *points * *points;
+            let rarity = -std::f32::consts::LOG10_2 * number::log2(tail);
+            *points = rarity + SIZE_POINTS * number::log2(1.0 + size);
+            let square = *points * *points;
+            sum += weight * square * square;
         }
         let past = (value - self.state[HIGH]).max(self.state[LOW] - value);
         let range = self.state[HIGH] - self.state[LOW];
-        let extreme = range > 0.0 && past > EXTREME_RATIO * range && self.rows > 10;
-        number::cube_root(sum) + if extreme { EXTREME_POINTS } else { 0.0 }
+        let extreme = range > 0.0 && past > EXTREME_RATIO * range && self.rows >= EXTREME_ROWS_MIN;
+        sum.sqrt().sqrt() + if extreme { EXTREME_POINTS } else { 0.0 }
     }
 }
 

@@ -1,6 +1,6 @@
-//! Two functions of one row's arithmetic, fast and the same on every machine.
+//! The logarithm, fast and the same on every machine.
 //!
-//! The C library's versions differ between hosts in the last bit, and a replay must not.
+//! The C library's differs between hosts in the last bit, and a replay must not.
 
 /// Logarithm to base 2 of a positive, normal number; error below 1e-6.
 ///
@@ -25,20 +25,6 @@ fn whole(exponent: u32) -> f32 {
     (exponent.cast_signed() >> 23) as f32
 }
 
-/// Cube root of a number that is not negative; error below 1e-5 of it.
-///
-/// A third of the exponent as the guess, then Newton's steps.
-pub(super) fn cube_root(number: f32) -> f32 {
-    if number < 1e-30 {
-        return 0.0;
-    }
-    let mut root = f32::from_bits(number.to_bits() / 3 + 0x2a51_37a0);
-    for _ in 0..2 {
-        root -= (root - number / (root * root)) / 3.0;
-    }
-    root
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,8 +34,6 @@ mod tests {
         let mut number = 1e-9_f32;
         while number < 1e9 {
             assert!((log2(number) - number.log2()).abs() < 4e-6, "{number}");
-            let root = number.cbrt();
-            assert!((cube_root(number) - root).abs() < 1e-5 * root, "{number}");
             number *= 1.013;
         }
     }

@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::bits;
 
 const DAY_S: i64 = 86_400;
-/// Share of the usual daily maximum that is taken off.
-const USUAL_RATIO: f32 = 0.15;
+/// Share of the usual daily maximum that is taken off ...
+const USUAL_RATIO: f32 = 0.2;
+/// ... in full from the upper of these raw scores on, not at all up to the lower: what happens
+/// every day needs no correction, what is near the threshold does.
+const USUAL_FROM: f32 = 2.0;
+const USUAL_FULL: f32 = 4.0;
 /// Weight of a new day in the usual daily maximum.
 const USUAL_RATE: f32 = 0.1;
 /// How long a peak stands.
@@ -39,7 +43,8 @@ impl Quiet {
     /// The calibrated score of a row whose raw score is `raw`.
     pub(super) fn score(&mut self, elapsed_s: i64, raw: f32) -> f32 {
         let [today, usual, peak] = &mut self.marks;
-        let score = (raw - USUAL_RATIO * *usual).max(0.0);
+        let share = ((raw - USUAL_FROM) / (USUAL_FULL - USUAL_FROM)).clamp(0.0, 1.0);
+        let score = (raw - share * USUAL_RATIO * *usual).max(0.0);
         let day = elapsed_s / DAY_S;
         if day != self.day {
             let rate = (1.0 / (f32::from(self.days) + 1.0)).max(USUAL_RATE);
