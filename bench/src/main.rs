@@ -18,6 +18,7 @@ enum What {
 
 mod detect;
 mod host;
+mod series;
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().what {

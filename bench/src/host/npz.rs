@@ -14,6 +14,13 @@ pub(crate) struct Array {
     pub(crate) values: Vec<f32>,
 }
 
+impl Array {
+    /// Row by row.
+    pub(crate) fn lines(&self) -> std::slice::ChunksExact<'_, f32> {
+        self.values.chunks_exact(self.columns.max(1))
+    }
+}
+
 /// An opened `.npz`.
 pub(crate) struct Npz {
     zip: zip::ZipArchive<File>,

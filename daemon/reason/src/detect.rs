@@ -2,6 +2,7 @@
 
 pub mod host;
 pub mod rank;
+pub mod series;
 
 use std::collections::{BTreeMap, BTreeSet};
 
