@@ -31,7 +31,8 @@ use notify::Notifier;
 pub const METRICS_MAX: usize = 16_384;
 /// The anomaly at which a notification goes out by default.
 pub const NOTIFY_AT: f32 = 0.5;
-/// Log10 of the score at `NOTIFY_AT`, with one row a minute; chosen on half of the labelled hosts.
+/// Log10 of the score at `NOTIFY_AT`, with one row a minute: about one false alarm in five days on
+/// the labelled hosts of `docs/detection.md`.
 const THRESHOLD: f64 = 1.04;
 /// Rows that come twice as often see rarer ones; the threshold rises by this power of the rate.
 const RATE_POWER: f64 = 0.3;
@@ -47,7 +48,7 @@ const DAY_S: i64 = 86_400;
 
 /// All metrics of one subject. See the module for how it judges.
 ///
-/// Without its metrics 80 KB, mostly the forest; each metric takes 2.4 KB.
+/// Without its metrics 80 KB, mostly the forest; each metric takes 2.5 KB.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HostDetector {
     interval_s: i64,
