@@ -52,7 +52,7 @@ struct Node {
     most: i8,
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same rows always give the same forest.
+/// `SplitMix64` (Steele, Lea, Flood 2014): the same rows always give the same forest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Random(u64);
 
@@ -68,7 +68,7 @@ impl Random {
     /// Uniform in `0..bound`; the bias is below `bound` / 2^32.
     #[expect(clippy::cast_possible_truncation, reason = "below `bound`")]
     fn below(&mut self, bound: usize) -> usize {
-        ((self.next() >> 32) * bound as u64 >> 32) as usize
+        (((self.next() >> 32) * bound as u64) >> 32) as usize
     }
 }
 

@@ -188,7 +188,7 @@ proptest! {
         };
         let first = run();
         for score in &first {
-            prop_assert!((0.0..=1.0).contains(&score.anomaly), "{:?}", score);
+            prop_assert!((0.0..=1.0).contains(&score.anomaly), "{score:?}");
             prop_assert!(score.mean_square_rank >= 0.0 && score.forest_rank >= 0.0);
         }
         prop_assert_eq!(first, run());
