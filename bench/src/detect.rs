@@ -7,11 +7,11 @@ use std::path::PathBuf;
 pub(crate) struct Args {
     /// Where the labelled sets lie.
     #[arg(long, default_value = "../shared/data/detect")]
-    pub(crate) data: PathBuf,
+    data: PathBuf,
     /// One kind of detector instead of all.
     #[arg(long)]
     only: Option<Only>,
-    /// Writes the shipped series detector's scores below this folder, for other scorers.
+    /// Writes the shipped detectors' scores below this folder, for other scorers.
     #[arg(long)]
     dump: Option<PathBuf>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 enum Only {
     /// Single series.
     Series,
-    /// All metrics of a host.
+    /// All metrics of a host together.
     Host,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         crate::series::run(&args.data, args.dump.as_deref())?;
     }
     if args.only.is_none_or(|only| only == Only::Host) {
-        crate::host::run(args)?;
+        crate::host::run(&args.data, args.dump.as_deref())?;
     }
     Ok(())
 }

@@ -1,77 +1,114 @@
-//! Hosts
+//! The shipped detector of hosts and its peers over the same rows, in one table.
+//!
+//! Every detector reads a host's `train` rows first, unlabelled, and is scored on its `test` rows.
+
+mod blame;
+mod cost;
 mod npz;
+mod peers;
 mod score;
 mod set;
+mod table;
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::Context;
 use hostmedic_reason::detect::host::HostDetector;
-use score::Scored;
-pub(crate) fn run(args: &crate::detect::Args) -> anyhow::Result<()> {
-    let sets = set::read(&args.data)?;
-    let dump = std::env::var("DUMP").ok();
-    for s in &sets {
-        let mut all: Vec<Vec<f64>> = vec![];
-        let start = std::time::Instant::now();
-        let mut n = 0usize;
-        for h in &s.hosts {
-            let mut d = HostDetector::new(
-                h.train.columns,
-                std::time::Duration::from_secs(s.step_s as u64),
-            );
-            let mut sc = vec![];
-            let mut notes: Vec<usize> = vec![];
-            let mut text: Vec<u8> = vec![];
-            let mut wall = 0i64;
-            for (part, a) in [(0, &h.train), (1, &h.test)] {
-                for row in a.values.chunks_exact(a.columns) {
-                    let v: Vec<Option<f64>> = row.iter().map(|v| Some(f64::from(*v))).collect();
-                    let r = d.observe(wall, &v);
-                    wall += s.step_s;
-                    n += v.len();
-                    if part == 1 {
-                        sc.push(f64::from(r.anomaly));
-                        if r.notify {
-                            notes.push(sc.len() - 1);
-                        };
-                    }
-                    if dump.is_some() {
-                        for x in [
-                            r.anomaly,
-                            if r.notify { 1.0 } else { 0.0 },
-                            r.mean_square_rank,
-                            r.forest_rank,
-                            0.0,
-                            0.0,
-                        ] {
-                            text.extend(x.to_le_bytes());
-                        }
-                    }
-                }
-            }
-            if let Some(d) = &dump {
-                std::fs::create_dir_all(d)?;
-                std::fs::write(format!("{d}/{}_{}.f32", s.name, h.name), text)?;
-            }
-            all.push(sc);
+
+use self::{
+    npz::Array,
+    set::{Host, Set},
+};
+
+/// What one detector said about the test rows of one host.
+pub(crate) struct Said {
+    pub(crate) scores: Vec<f64>,
+    /// Rows at which the shipped detector would notify; `None`: it has no rule of its own here.
+    pub(crate) notified: Option<Vec<usize>>,
+    /// How much each metric is to blame, row by row; empty where the detector cannot say.
+    pub(crate) blame: Vec<f32>,
+}
+
+/// Reads the sets below `data`, runs all detectors and prints the tables. `dump` is a folder for
+/// the shipped detector's scores: `<set>/<host>.csv`, one a line.
+///
+/// # Errors
+/// A set that cannot be read, or a folder that cannot be written; with its path.
+pub(crate) fn run(data: &Path, dump: Option<&Path>) -> anyhow::Result<()> {
+    let sets = set::read(data)?;
+    table::heading(&sets);
+    let ours = over(&sets, |host, set| shipped(host, set, true));
+    if let Some(folder) = dump {
+        write(folder, &sets, &ours)?;
+    }
+    table::rows("hostmedic", &sets, &ours, None);
+    blame::keep("hostmedic", &sets, &ours);
+    let cold = over(&sets, |host, set| shipped(host, set, false));
+    table::rows("hostmedic, cold start", &sets, &cold, None);
+    for kind in &peers::KINDS {
+        let said = over(&sets, |host, set| peers::run(kind, host, set.step_s));
+        table::rows(kind.name, &sets, &said, kind.rule);
+        blame::keep(kind.name, &sets, &said);
+    }
+    cost::print();
+    Ok(())
+}
+
+/// What `detect` says of each host of each set.
+fn over(sets: &[Set], mut detect: impl FnMut(&Host, &Set) -> Said) -> Vec<Vec<Said>> {
+    sets.iter()
+        .map(|set| set.hosts.iter().map(|host| detect(host, set)).collect())
+        .collect()
+}
+
+/// The shipped detector, with or without the rows before the labelled ones.
+fn shipped(host: &Host, set: &Set, warm: bool) -> Said {
+    let interval = Duration::from_secs(set.step_s.unsigned_abs());
+    let mut detector = HostDetector::new(host.test.columns, interval);
+    let mut wall_s = 0;
+    let mut said = Said {
+        scores: Vec::new(),
+        notified: Some(Vec::new()),
+        blame: Vec::new(),
+    };
+    let before: &[&Array] = if warm { &[&host.train] } else { &[] };
+    for row in before.iter().flat_map(|part| part.lines()) {
+        detector.observe(wall_s, &values(row));
+        wall_s += set.step_s;
+    }
+    for (number, row) in host.test.lines().enumerate() {
+        let score = detector.observe(wall_s, &values(row));
+        wall_s += set.step_s;
+        said.scores.push(f64::from(score.anomaly));
+        if let (true, Some(notified)) = (score.notify, &mut said.notified) {
+            notified.push(number);
         }
-        let ns = start.elapsed().as_nanos() as f64 / n as f64;
-        let mut line = format!("{:5}", s.name);
-        for part in [Some(true), Some(false), None] {
-            let hosts: Vec<Scored> = s
-                .hosts
+        let at = said.blame.len();
+        said.blame.resize(at + row.len(), 0.0);
+        for blame in detector.blame(row.len()) {
+            said.blame[at + blame.metric] = blame.evidence;
+        }
+    }
+    said
+}
+
+fn values(row: &[f32]) -> Vec<Option<f64>> {
+    row.iter().map(|value| Some(f64::from(*value))).collect()
+}
+
+fn write(folder: &Path, sets: &[Set], said: &[Vec<Said>]) -> anyhow::Result<()> {
+    for (set, said) in sets.iter().zip(said) {
+        let folder = folder.join(set.name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for (host, said) in set.hosts.iter().zip(said) {
+            let path = folder.join(format!("{}.csv", host.name));
+            let lines: String = said
+                .scores
                 .iter()
-                .zip(&all)
-                .filter(|(h, _)| part.is_none_or(|p| h.fit == p))
-                .map(|(h, sc)| Scored {
-                    scores: sc,
-                    events: &h.events,
-                })
+                .map(|score| format!("{score}\n"))
                 .collect();
-            let r = score::ranked(&hosts, s.step_s as f64);
-            line += &format!(
-                " | {:.3} w{:.2} m{:.2} f1 {:.2}",
-                r.froc, r.recall_1_a_week, r.recall_1_a_month, r.event_f1
-            );
+            fs::write(&path, lines).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        println!("{line} {ns:.0} ns");
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 mod cost;
 mod events;
 mod nab;
-mod peers;
+pub(crate) mod peers;
 mod read;
 mod table;
 

@@ -1,6 +1,6 @@
-//! Reads arrays out of a NumPy `.npz`: a zip of `.npy` files.
+//! Reads arrays out of a `NumPy` `.npz`: a zip of `.npy` files.
 //!
-//! Source: the `.npy` format, versions 1 and 2, in NumPy's `numpy.lib.format`.
+//! Source: the `.npy` format, versions 1 and 2, in `numpy.lib.format`.
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -12,6 +12,13 @@ pub(crate) struct Array {
     /// 1 for a vector.
     pub(crate) columns: usize,
     pub(crate) values: Vec<f32>,
+}
+
+impl Array {
+    /// Row by row.
+    pub(crate) fn lines(&self) -> std::slice::ChunksExact<'_, f32> {
+        self.values.chunks_exact(self.columns.max(1))
+    }
 }
 
 /// An opened `.npz`.
@@ -54,7 +61,7 @@ fn parse(bytes: &[u8]) -> anyhow::Result<Array> {
     let length = length
         .iter()
         .rev()
-        .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        .fold(0, |sum, byte| (sum << 8) | usize::from(*byte));
     let header = bytes.get(start..start + length).context("short header")?;
     let header = std::str::from_utf8(header).context("header is no text")?;
     let data = &bytes[start + length..];

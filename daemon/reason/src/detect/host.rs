@@ -10,7 +10,7 @@
 
 mod bits;
 mod daytime;
-mod forest;
+pub mod forest;
 mod metric;
 mod notify;
 mod window;
@@ -31,8 +31,9 @@ use notify::Notifier;
 pub const METRICS_MAX: usize = 16_384;
 /// The anomaly at which a notification goes out by default.
 pub const NOTIFY_AT: f32 = 0.5;
-/// Log10 of the score at `NOTIFY_AT`, with one row a minute; chosen on half of the labelled hosts.
-const THRESHOLD: f64 = 1.06;
+/// Log10 of the score at `NOTIFY_AT`, with one row a minute: about one false alarm in five days on
+/// the labelled hosts of `docs/detection.md`.
+const THRESHOLD: f64 = 1.04;
 /// Rows that come twice as often see rarer ones; the threshold rises by this power of the rate.
 const RATE_POWER: f64 = 0.3;
 /// Rarity below which the forest finds a row usual: a contamination of 0.05.
@@ -47,7 +48,7 @@ const DAY_S: i64 = 86_400;
 
 /// All metrics of one subject. See the module for how it judges.
 ///
-/// Without its metrics 80 KB, mostly the forest; each metric takes 2.4 KB.
+/// Without its metrics 80 KB, mostly the forest; each metric takes 2.5 KB.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HostDetector {
     interval_s: i64,
@@ -91,8 +92,10 @@ pub struct HostScore {
 pub struct Blame {
     /// Its place among the values.
     pub metric: usize,
-    /// Its share of all evidence, 0 to 1.
+    /// Its share of all evidence in this row, 0 to 1.
     pub share: f32,
+    /// Its evidence itself, comparable between rows.
+    pub evidence: f32,
 }
 
 impl HostDetector {
@@ -171,6 +174,7 @@ impl HostDetector {
             .map(|(metric, evidence)| Blame {
                 metric,
                 share: evidence.blame() / total,
+                evidence: evidence.blame(),
             })
             .filter(|blame| blame.share > 0.0)
             .collect();
@@ -178,6 +182,16 @@ impl HostDetector {
         blamed.sort_by(|one, other| other.share.total_cmp(&one.share));
         blamed.truncate(most);
         blamed
+    }
+
+    /// Bytes held, those on the heap included.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.metrics.capacity() * size_of::<Metric>()
+            + self.forest.size_bytes()
+            + self.features.capacity()
+            + self.evidence.capacity() * size_of::<Evidence>()
     }
 
     /// Moves on to `wall_s`: closes the hour that has passed, and knows whether a row was missed.

@@ -28,7 +28,7 @@ const DAYS: usize = 7;
 
 /// The forest and the rows it is grown from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Forest {
+pub struct Forest {
     features: usize,
     rows_a_day: usize,
     /// `RESERVOIR` rows of `features`, once full.
@@ -52,7 +52,7 @@ struct Node {
     most: i8,
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same rows always give the same forest.
+/// `SplitMix64` (Steele, Lea, Flood 2014): the same rows always give the same forest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Random(u64);
 
@@ -68,7 +68,7 @@ impl Random {
     /// Uniform in `0..bound`; the bias is below `bound` / 2^32.
     #[expect(clippy::cast_possible_truncation, reason = "below `bound`")]
     fn below(&mut self, bound: usize) -> usize {
-        ((self.next() >> 32) * bound as u64 >> 32) as usize
+        (((self.next() >> 32) * bound as u64) >> 32) as usize
     }
 }
 
@@ -93,7 +93,9 @@ fn search(rows: usize) -> f32 {
 }
 
 impl Forest {
-    pub(super) fn new(rows_a_day: u32) -> Self {
+    /// An empty forest; a day has `rows_a_day` rows.
+    #[must_use]
+    pub fn new(rows_a_day: u32) -> Self {
         Self {
             features: 0,
             rows_a_day: rows_a_day.max(1) as usize,
@@ -108,7 +110,7 @@ impl Forest {
     }
 
     /// Makes rows `features` long; those held so far are zero in the new ones.
-    pub(super) fn widen(&mut self, features: usize) {
+    pub fn widen(&mut self, features: usize) {
         let before = std::mem::replace(&mut self.features, features);
         if before > 0 && !self.reservoir.is_empty() {
             let held = std::mem::take(&mut self.reservoir);
@@ -120,8 +122,18 @@ impl Forest {
         }
     }
 
+    /// Bytes held.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.reservoir.capacity()
+            + self.nodes.capacity() * size_of::<Node>()
+            + self.ends.capacity()
+    }
+
     /// Isolation of `row`, from 0 to 1; about 0.5 for most. `None` until all trees are grown.
-    pub(super) fn score(&self, row: &[i8]) -> Option<f32> {
+    #[must_use]
+    pub fn score(&self, row: &[i8]) -> Option<f32> {
         if self.grown < TREES || row.len() != self.features {
             return None;
         }
@@ -143,7 +155,7 @@ impl Forest {
     }
 
     /// Takes `row` in, and grows a tree when one is due.
-    pub(super) fn learn(&mut self, row: &[i8]) {
+    pub fn learn(&mut self, row: &[i8]) {
         if row.len() != self.features || row.is_empty() {
             return;
         }

@@ -129,8 +129,8 @@ impl Evidence {
 
 /// `spreads`^0.75 times the square of how rare (−log10 of the tail) `ranked` is.
 ///
-/// The power was chosen on half of the hosts and holds on the other: a square lets one jumpy metric
-/// speak for the host, a root lets the noise of many.
+/// A square of the spreads lets one jumpy metric speak for the host, a root the noise of many; this
+/// lies on a plateau between (`docs/detection.md`).
 fn weigh(spreads: f32, ranked: f32, history: &Rank) -> f32 {
     if spreads <= 0.0 {
         return 0.0;

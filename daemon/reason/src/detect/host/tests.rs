@@ -1,1 +1,196 @@
+//! What must hold of the host detector on any rows at all.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Ten minutes between rows: a day is 144 rows, so that tests see weeks.
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+/// A day's wave and a little noise, other for each metric.
+fn calm(row: u32, metric: u32) -> f64 {
+    let hour = f64::from(row % 144) / 144.0 * std::f64::consts::TAU;
+    let noise = row.wrapping_mul(2_654_435_761).wrapping_add(metric * 97) >> 7;
+    let noise = noise.wrapping_mul(2_246_822_519) >> 16;
+    10.0 + hour.sin() + f64::from(noise % 1000) / 1000.0
+}
+
+fn calm_row(row: u32) -> Vec<Option<f64>> {
+    (0..8).map(|metric| Some(calm(row, metric))).collect()
+}
+
+/// A host that has been calm for `rows` rows.
+fn after(rows: u32) -> HostDetector {
+    let mut detector = HostDetector::new(8, TEN_MINUTES);
+    for row in 0..rows {
+        detector.observe(i64::from(row) * 600, &calm_row(row));
+    }
+    detector
+}
+
+/// Scores of `rows`, one a minute.
+fn scores(detector: &mut HostDetector, rows: &[Vec<Option<f64>>]) -> Vec<HostScore> {
+    let rows = (0..).step_by(60).zip(rows);
+    rows.map(|(wall_s, row)| detector.observe(wall_s, row))
+        .collect()
+}
+
+#[test]
+fn a_host_that_leaves_itself_is_told_once_and_the_metrics_are_named() {
+    let mut detector = after(3000);
+    let mut notified = 0;
+    for row in 3000..3006 {
+        let mut values = calm_row(row);
+        for value in &mut values[2..6] {
+            *value = value.map(|value| value + 20.0);
+        }
+        let score = detector.observe(i64::from(row) * 600, &values);
+        if score.notify {
+            assert!(score.anomaly >= NOTIFY_AT);
+            let blamed = detector.blame(4);
+            assert!(blamed.iter().all(|blame| (2..6).contains(&blame.metric)));
+            notified += 1;
+        }
+    }
+    assert_eq!(notified, 1);
+}
+
+#[test]
+fn the_first_day_accuses_nobody() {
+    let mut detector = after(100);
+    let score = detector.observe(60_000, &[Some(1e9); 8]);
+    assert!(score.anomaly < 0.01 && !score.notify, "{score:?}");
+}
+
+#[test]
+fn metrics_that_never_move_divide_by_nothing() {
+    let mut detector = HostDetector::new(3, TEN_MINUTES);
+    for row in 0..1000 {
+        let score = detector.observe(row * 600, &[Some(0.0), Some(1e300), Some(-7.0)]);
+        assert!(score.anomaly < 0.01, "{row} {score:?}");
+    }
+    let score = detector.observe(600_000, &[Some(1.0), Some(-1e300), Some(-8.0)]);
+    assert!(score.anomaly.is_finite() && score.notify, "{score:?}");
+}
+
+#[test]
+fn a_gap_is_not_zero() {
+    let mut detector = after(3000);
+    let score = detector.observe(1_800_000, &[None; 8]);
+    assert!(score.anomaly < 0.01, "{score:?}");
+    let score = detector.observe(1_800_600, &[Some(f64::NAN), Some(f64::INFINITY)]);
+    assert!(score.anomaly < 0.01, "{score:?}");
+    assert!(detector.blame(8).is_empty());
+}
+
+#[test]
+fn a_week_of_silence_and_clock_steps_are_no_anomaly() {
+    for step_s in [7 * 86_400, -3600, -400 * 86_400, i64::MIN / 2, i64::MAX / 2] {
+        let mut detector = after(3000);
+        // The hour of the day is another one after the step; the level decides.
+        let score = detector.observe(1_800_000_i64.saturating_add(step_s), &calm_row(3000));
+        assert!(score.anomaly < NOTIFY_AT, "{step_s} {score:?}");
+    }
+}
+
+#[test]
+fn metrics_may_come_later_and_go() {
+    let mut detector = after(3000);
+    for row in 3000..4000 {
+        let mut values = calm_row(row);
+        values.push(Some(5.0));
+        detector.observe(i64::from(row) * 600, &values);
+    }
+    let score = detector.observe(2_400_000, &calm_row(4000)[..4]);
+    assert!(score.anomaly < NOTIFY_AT, "{score:?}");
+    let flood = vec![Some(1.0); METRICS_MAX + 1];
+    HostDetector::new(0, MINUTE).observe(0, &flood);
+}
+
+#[test]
+fn no_row_and_no_metric_is_fine() {
+    let mut detector = HostDetector::new(0, Duration::ZERO);
+    assert!(detector.blame(3).is_empty());
+    assert!(detector.observe(0, &[]).anomaly.is_finite());
+    let mut detector = HostDetector::new(1, Duration::MAX);
+    assert!(detector.observe(0, &[Some(1.0)]).anomaly.is_finite());
+}
+
+/// Cuts a stream at several rows: what was scored before must not depend on what follows.
+#[test]
+fn nothing_looks_ahead() {
+    let rows: Vec<_> = (0..6000)
+        .map(|row| {
+            let mut values = calm_row(row);
+            values[0] = Some(f64::from(row % 1000 / 990) * 50.0 + calm(row, 0));
+            values
+        })
+        .collect();
+    let whole = scores(&mut HostDetector::new(8, TEN_MINUTES), &rows);
+    for cut in [1, 700, 2891, 5999] {
+        let part = scores(&mut HostDetector::new(8, TEN_MINUTES), &rows[..cut]);
+        assert_eq!(part, whole[..cut], "cut at {cut}");
+    }
+}
+
+/// The forest has grown by row 3000, so its state is in the copy too.
+#[test]
+fn a_detector_read_back_goes_on_bit_for_bit() {
+    let mut detector = after(3000);
+    let text = serde_json::to_string(&detector).unwrap();
+    let mut copy: HostDetector = serde_json::from_str(&text).unwrap();
+    for row in 3000..4000 {
+        let wall_s = i64::from(row) * 600;
+        let values = calm_row(row);
+        assert_eq!(
+            detector.observe(wall_s, &values),
+            copy.observe(wall_s, &values)
+        );
+    }
+    assert_eq!(
+        serde_json::to_string(&detector).unwrap(),
+        serde_json::to_string(&copy).unwrap()
+    );
+}
+
+#[test]
+fn state_stays_within_its_bounds() {
+    let detector = after(6000);
+    let per_metric = (detector.size_bytes() - 82_000) / 8;
+    assert!(per_metric < 4096, "{per_metric}");
+}
+
+fn any_value() -> impl Strategy<Value = Option<f64>> {
+    prop_oneof![
+        4 => (-100.0..100.0_f64).prop_map(Some),
+        1 => any::<f64>().prop_map(Some),
+        1 => Just(None),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Any numbers, any clock: scores stay in 0..=1, and a second run says the same.
+    #[test]
+    fn any_rows_are_judged_alike_twice(
+        rows in prop::collection::vec(
+            (any::<i64>(), prop::collection::vec(any_value(), 0..6)), 1..400),
+    ) {
+        let run = || {
+            let mut detector = HostDetector::new(2, Duration::from_secs(3600));
+            rows.iter()
+                .map(|(wall_s, values)| detector.observe(*wall_s, values))
+                .collect::<Vec<_>>()
+        };
+        let first = run();
+        for score in &first {
+            prop_assert!((0.0..=1.0).contains(&score.anomaly), "{score:?}");
+            prop_assert!(score.mean_square_rank >= 0.0 && score.forest_rank >= 0.0);
+        }
+        prop_assert_eq!(first, run());
+    }
+}

@@ -118,7 +118,11 @@ impl Window {
     pub(super) fn close_day(&mut self) {
         let at = usize::from(self.oldest) % DAYS * SUMS;
         self.closed[at..at + SUMS].copy_from_slice(&self.running);
-        self.oldest = (self.oldest + 1) % 6;
+        self.oldest = if usize::from(self.oldest) + 1 < DAYS {
+            self.oldest + 1
+        } else {
+            0
+        };
         self.running = [0.0; SUMS];
         self.past = [0.0; SUMS];
         for day in self.closed.chunks_exact(SUMS) {
