@@ -11,8 +11,8 @@ mod fit;
 mod report;
 mod rows;
 
-pub use calibrate::run as calibrate;
-pub use cost::{ResidentArgs, resident};
+pub(crate) use calibrate::run as calibrate;
+pub(crate) use cost::{ResidentArgs, resident};
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ use anyhow::Result;
 
 /// What is measured.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Folder with playbooks.jsonl and incidents.jsonl.
     #[arg(long, default_value = "../shared/data/matching")]
     data: PathBuf,
@@ -31,7 +31,7 @@ pub struct Args {
 
 /// Where a calibration's results go.
 #[derive(clap::Args)]
-pub struct CalibrateArgs {
+pub(crate) struct CalibrateArgs {
     #[command(flatten)]
     args: Args,
     /// The clone whose coefficients and document are written.
@@ -40,7 +40,7 @@ pub struct CalibrateArgs {
 }
 
 /// Measures quality, calibration and cost.
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     let data = data::Data::read(&args.data)?;
     let measured = rows::measure(&data);
     print!("{}", report::quality(&measured));

@@ -15,7 +15,7 @@ const BEGIN: &str = "<!-- calibration: begin -->\n";
 const END: &str = "<!-- calibration: end -->\n";
 
 /// Fits, writes code and document, and tells what changed.
-pub fn run(args: &CalibrateArgs) -> Result<()> {
+pub(crate) fn run(args: &CalibrateArgs) -> Result<()> {
     let data = Data::read(&args.args.data)?;
     let measured = rows::measure(&data);
     let answers: Vec<_> = measured

@@ -25,7 +25,7 @@ const VECTORS: usize = 40_000;
 
 /// What `resident` matches with.
 #[derive(clap::Args)]
-pub struct ResidentArgs {
+pub(crate) struct ResidentArgs {
     /// Folder with playbooks.jsonl and incidents.jsonl.
     data: PathBuf,
     /// Vectors of the library, made before.
@@ -229,7 +229,7 @@ fn memory(data: &Data, cache: &[u8]) -> Result<String> {
 }
 
 /// Matches with a large library and prints the memory of this process.
-pub fn resident(args: &ResidentArgs) -> Result<()> {
+pub(crate) fn resident(args: &ResidentArgs) -> Result<()> {
     let before = resident_mb()?;
     {
         let data = Data::read(&args.data)?;

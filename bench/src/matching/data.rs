@@ -28,19 +28,13 @@ pub(super) struct Playbook {
     signals: String,
 }
 
-/// A text, and which playbook is right for it; kinds that begin with `none` have no right one.
+/// A text, and which playbook is right for it.
 #[derive(Clone, Deserialize)]
 pub(super) struct Incident {
     pub(super) text: String,
-    #[serde(default)]
-    pub(super) label: String,
+    /// Its name; absent where none is right.
+    pub(super) label: Option<String>,
     pub(super) kind: String,
-}
-
-impl Incident {
-    pub(super) fn has_playbook(&self) -> bool {
-        !self.kind.starts_with("none")
-    }
 }
 
 /// How much of a playbook the matcher is shown.
@@ -73,17 +67,14 @@ impl Data {
             playbooks: lines(&folder.join("playbooks.jsonl"))?,
             incidents: lines(&folder.join("incidents.jsonl"))?,
         };
-        for incident in data
+        for label in data
             .incidents
             .iter()
-            .filter(|incident| incident.has_playbook())
+            .filter_map(|incident| incident.label.as_ref())
         {
             ensure!(
-                data.playbooks
-                    .iter()
-                    .any(|known| known.label == incident.label),
-                "incidents.jsonl: there is no playbook `{}`",
-                incident.label
+                data.playbooks.iter().any(|known| known.label == *label),
+                "incidents.jsonl: there is no playbook `{label}`",
             );
         }
         Ok(data)

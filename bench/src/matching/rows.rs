@@ -105,7 +105,7 @@ pub(super) fn measure(data: &Data) -> Vec<Measured> {
                 answers: Vec::new(),
             };
             for (incident, vector) in data.incidents.iter().zip(&vectors) {
-                if incident.has_playbook() {
+                if incident.label.is_some() {
                     measured.ask(&catalogue, incident, vector, Asked::Right);
                     measured.ask(&catalogue, incident, vector, Asked::TakenOut);
                 } else {
@@ -119,16 +119,15 @@ pub(super) fn measure(data: &Data) -> Vec<Measured> {
 
 impl Measured {
     fn ask(&mut self, catalogue: &Catalogue, incident: &Incident, vector: &Vector, asked: Asked) {
-        let admits = |name: &str| asked != Asked::TakenOut || name != incident.label;
+        let label = incident.label.as_deref();
+        let admits = |name: &str| asked != Asked::TakenOut || Some(name) != label;
         let query = Query {
             admits: &admits,
             ..Query::plain(&incident.text, vector)
         };
         let scored = catalogue.scored(&query);
         for ranker in Ranker::ALL {
-            let right = scored
-                .iter()
-                .find(|scored| scored.playbook == incident.label);
+            let right = scored.iter().find(|scored| Some(scored.playbook) == label);
             let right = right.map(|right| ranker.score(right));
             let scores = scored.iter().map(|scored| ranker.score(scored));
             self.rows.entry(ranker).or_default().push(Row {
@@ -145,15 +144,11 @@ impl Measured {
         if let Some(first) = ranked.matches.first() {
             self.answers.push(Answer {
                 asked,
-                group: if asked == Asked::NeverThere {
-                    incident.text.clone()
-                } else {
-                    incident.label.clone()
-                },
+                group: label.unwrap_or(&incident.text).to_owned(),
                 score: first.score,
                 margin: first.margin,
                 probability: first.confidence.matched,
-                right: asked == Asked::Right && first.playbook == incident.label,
+                right: asked == Asked::Right && Some(first.playbook.as_str()) == label,
             });
         }
     }

@@ -57,7 +57,6 @@ impl Graph {
             expansion_add: EXPANSION_ADD,
             expansion_search: EXPANSION_SEARCH,
             multi: true,
-            ..IndexOptions::default()
         };
         let index = Index::new(&options)?;
         index.reserve(vectors.len())?;

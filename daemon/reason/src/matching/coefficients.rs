@@ -2,9 +2,9 @@
 
 use super::confidence::Coefficients;
 
-/// Fitted on 612 rows; their reliability is in `docs/matching.md`.
+/// Fitted on 1152 rows; their reliability is in `docs/matching.md`.
 pub const COEFFICIENTS: Coefficients = Coefficients {
-    intercept: -3.93,
-    score: 4.75,
-    margin: 13.78,
+    intercept: -3.21,
+    score: 3.42,
+    margin: 14.38,
 };

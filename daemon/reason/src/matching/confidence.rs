@@ -10,8 +10,8 @@ use std::fmt;
 pub const ACT_MIN: f64 = 0.90;
 /// From here it is proposed.
 pub const PROPOSE_MIN: f64 = 0.85;
-/// Below this no playbook is said to fit. On the labelled texts the best one was right for fewer
-/// than one in six of those below.
+/// Below this no playbook is said to fit. On the labelled texts, with three in ten unmatched, the
+/// best one was right for at most one in four of those below.
 pub const INFORM_MIN: f64 = 0.30;
 /// Two whose scores are nearer than this fit equally well.
 pub const TIE_SCORE: f32 = 0.01;
