@@ -33,7 +33,7 @@ pub const VIEW_NAMES: [&str; VIEWS] = [
 /// [`Score::anomaly`] from which a row is worth a notification; one for all series.
 pub const ANOMALY_MIN: f32 = 0.5;
 /// The score that is mapped to [`ANOMALY_MIN`].
-const SCORE_MIN: f32 = 3.3;
+const SCORE_MIN: f32 = 3.0;
 
 /// What each view counts, before the fourth root of the sum of fourth powers.
 const WEIGHTS: [f32; VIEWS] = [1.0, 0.6, 1.0, 0.5];
