@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use hostmedic_model::playbook::Playbook;
 use hostmedic_reason::playbook::{
-    self, schema,
+    self, listing, schema,
     trial::{self, Trial},
     wire::Document,
 };
@@ -62,4 +62,120 @@ fn the_schema_is_the_one_that_is_checked_in() {
         schema::text() == checked_in,
         "write it anew: medic playbook schema > playbooks/schema.json"
     );
+}
+
+#[test]
+fn the_page_of_words_is_the_one_that_is_checked_in() {
+    let checked_in = include_str!("../../../playbooks/words.md");
+    assert!(
+        listing::markdown() == checked_in,
+        "write it anew: medic playbook explain --markdown > playbooks/words.md"
+    );
+}
+
+/// Goal: nobody makes a shipped playbook more dangerous without lint saying so.
+/// Method: each playbook with steps, each dangerous edit, one at a time.
+#[test]
+fn no_dangerous_edit_of_the_library_goes_unnoticed() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../playbooks");
+    let mut tried = 0;
+    for (playbook, document) in shipped() {
+        let path = dir.join(format!("{}.yaml", playbook.name));
+        let text = fs::read_to_string(&path).unwrap();
+        for (what, edited) in dangerous_edits(&text, &document) {
+            let findings = playbook::check(path.to_str().unwrap(), &edited).findings;
+            assert!(
+                !findings.is_empty(),
+                "{}: {what} went unnoticed",
+                playbook.name
+            );
+            tried += 1;
+        }
+    }
+    assert!(
+        tried >= 40,
+        "only {tried} edits were tried: has the layout changed?"
+    );
+}
+
+/// Texts that would make a playbook more dangerous.
+fn dangerous_edits(text: &str, document: &Document) -> Vec<(String, String)> {
+    let mut edits = Vec::new();
+    if document.steps.is_none() {
+        for section in ["trigger", "target", "escalate"] {
+            edits.push((format!("without {section}"), without(text, section)));
+        }
+        return edits;
+    }
+    for section in [
+        "trigger",
+        "target",
+        "risk",
+        "autonomy",
+        "limits",
+        "concurrency",
+        "windows",
+        "pre_execution_checks",
+        "capture",
+        "verify",
+        "rollback",
+        "escalate",
+        "tests",
+    ] {
+        edits.push((format!("without {section}"), without(text, section)));
+    }
+    let mut replace = |what: &str, from: &str, to: &str| {
+        if text.contains(from) {
+            edits.push((what.to_owned(), text.replacen(from, to, 1)));
+        }
+    };
+    let name = document
+        .target
+        .as_ref()
+        .and_then(|target| target.name.as_ref());
+    if let Some(name) = name {
+        replace("any target", &format!("name: \"{}\",", name.value), "");
+    }
+    replace("more targets", "max_targets: 1", "max_targets: 100");
+    replace(
+        "protected units, too",
+        "deny: [\"class:protected\"]",
+        "deny: []",
+    );
+    replace("the whole host", "kind: unit, name", "kind: host, name");
+    for (from, to) in [
+        ("destructive", "disruptive"),
+        ("containment", "disruptive"),
+        ("disruptive", "reversible"),
+        ("reversible", "read_only"),
+    ] {
+        replace(
+            "a lower class",
+            &format!("class: {from}"),
+            &format!("class: {to}"),
+        );
+    }
+    replace("more often", "per_target: 1/", "per_target: 50/");
+    replace("no pause", "cooldown: ", "cooldown: 1s # ");
+    replace("during backups", "backup, ", "");
+    replace("without maintenance", "maintenance, ", "");
+    replace("on old news", "type: telemetry.fresh", "type: unit.active");
+    replace("less sure", "act_confidence: 90%", "act_confidence: 10%");
+    edits
+}
+
+/// The text without one of its sections.
+fn without(text: &str, section: &str) -> String {
+    let head = format!("{section}:");
+    let mut inside = false;
+    text.lines()
+        .filter(|line| {
+            let begins = line.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+            if begins {
+                inside = line.starts_with(&head);
+            }
+            !inside
+        })
+        .map(|line| format!("{line}\n"))
+        .collect()
 }

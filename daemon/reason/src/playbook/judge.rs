@@ -8,6 +8,7 @@ mod slots;
 mod steps;
 mod trigger;
 mod whole;
+mod words;
 
 use std::collections::BTreeMap;
 

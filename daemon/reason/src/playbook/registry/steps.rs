@@ -6,6 +6,7 @@ use hostmedic_model::playbook::{RiskClass, Verb};
 use super::{Field, Slot, Unit, entry, may, must};
 
 mod all;
+mod make;
 
 pub use all::{ALL, UNDO};
 
