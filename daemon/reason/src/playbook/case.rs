@@ -45,6 +45,7 @@ pub struct Given {
     /// What happens, in order.
     pub events: PlacedList<Event>,
     /// `Restart=` of the unit. Default `no`.
+    #[serde(default)]
     #[schemars(schema_with = "super::schema::restart_policy")]
     pub restart_policy: Option<Placed<String>>,
     /// Active units that would be stopped with it.
@@ -113,6 +114,7 @@ pub struct Event {
     /// So long after the start.
     pub at: Placed<Duration>,
     /// A signal of the registry.
+    #[serde(default)]
     #[schemars(schema_with = "super::schema::signal_name")]
     pub signal: Option<Placed<String>>,
     /// With `signal`: so many of them. Default 1.
@@ -123,9 +125,11 @@ pub struct Event {
     #[serde(default)]
     pub restarts: u32,
     /// A number is measured.
+    #[serde(default)]
     #[schemars(schema_with = "super::schema::measure_name")]
     pub measure: Option<Placed<String>>,
     /// With `measure`: the number with its unit.
+    #[serde(default)]
     #[schemars(schema_with = "super::schema::quantity")]
     pub value: Option<Placed<Value>>,
 }

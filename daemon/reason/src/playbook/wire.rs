@@ -110,12 +110,15 @@ pub struct Trigger {
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// Something that happened, heard within `within`.
+    #[serde(default)]
     #[schemars(schema_with = "super::schema::signal_name")]
     pub signal: Option<Placed<String>>,
     /// Something that is so now, as it was last read.
+    #[serde(default)]
     #[schemars(schema_with = "super::schema::state_name")]
     pub state: Option<Placed<String>>,
     /// A number of the incident's subject.
+    #[serde(default)]
     #[schemars(schema_with = "super::schema::measure_name")]
     pub measure: Option<Placed<String>>,
     /// With `signal`: at least so many. Default 1.
@@ -126,9 +129,11 @@ pub struct Condition {
     #[serde(default, rename = "where")]
     pub fields: Args,
     /// With `measure`: above this.
+    #[serde(default)]
     #[schemars(schema_with = "super::schema::quantity")]
     pub above: Option<Placed<super::placed::Value>>,
     /// With `measure`: below this.
+    #[serde(default)]
     #[schemars(schema_with = "super::schema::quantity")]
     pub below: Option<Placed<super::placed::Value>>,
     /// It must have held for so long.
