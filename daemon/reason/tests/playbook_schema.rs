@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 fn library() -> Vec<(String, Value)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../playbooks");
-    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let files = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let playbooks: Vec<_> = files
         .filter(|path| path.extension().is_some_and(|kind| kind == "yaml"))
         .map(|path| {

@@ -66,7 +66,6 @@ impl Random {
     }
 
     /// Uniform in `0..bound`; the bias is below `bound` / 2^32.
-    #[expect(clippy::cast_possible_truncation, reason = "below `bound`")]
     fn below(&mut self, bound: usize) -> usize {
         (((self.next() >> 32) * bound as u64) >> 32) as usize
     }

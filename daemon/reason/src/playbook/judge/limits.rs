@@ -156,7 +156,7 @@ impl Judge<'_> {
             (None, TargetKind::Host) => {}
             (Some(name), TargetKind::Host) => {
                 self.findings
-                    .error("target", name.place, "the host has no name; remove it")
+                    .error("target", name.place, "the host has no name; remove it");
             }
             (None, _) => self.findings.error_help(
                 "target",

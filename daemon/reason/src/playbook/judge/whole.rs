@@ -225,7 +225,7 @@ impl Judge<'_> {
         match risk.stateful.value {
             Stateful::Allow => {}
             Stateful::Ask | Stateful::Refuse => {
-                self.miss("risk `stateful`: telling units that keep data")
+                self.miss("risk `stateful`: telling units that keep data");
             }
         }
     }
