@@ -199,10 +199,8 @@ fn probation_rows(rows: usize) -> usize {
 /// Runs of labelled rows from `scored_from` on.
 fn runs(labels: &[bool], scored_from: usize) -> Vec<(usize, usize)> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
-    for row in scored_from..labels.len() {
-        if !labels[row] {
-            continue;
-        }
+    let labelled = labels.iter().enumerate().skip(scored_from);
+    for (row, _) in labelled.filter(|(_, is_labelled)| **is_labelled) {
         match runs.last_mut() {
             Some((_, last)) if *last + 1 == row => *last = row,
             _ => runs.push((row, row)),

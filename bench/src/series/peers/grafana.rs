@@ -1,4 +1,4 @@
-//! After Grafana's PromQL recipe "adaptive": bands around the last hour's mean.
+//! After Grafana's `PromQL` recipe "adaptive": bands around the last hour's mean.
 //!
 //! Half-width: the larger of two mean standard deviations (of hours, over 26 hours, only of hours
 //! that vary by more than half their mean) and half the mean. Bands widen to what the same hour had

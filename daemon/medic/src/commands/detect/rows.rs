@@ -36,7 +36,7 @@ impl<R: io::Read> Rows<R> {
             found.ok_or_else(|| {
                 bad(
                     1,
-                    format!("there is no column `{name}` among {}", header.join(", ")),
+                    &format!("there is no column `{name}` among {}", header.join(", ")),
                     "the first line is `timestamp,value`",
                 )
             })
@@ -60,7 +60,7 @@ impl<R: io::Read> Rows<R> {
         if metrics_at.is_empty() {
             return Err(bad(
                 1,
-                "there is no metric".to_owned(),
+                "there is no metric",
                 "the first line names the metrics, separated by commas",
             ));
         }
@@ -91,7 +91,7 @@ impl<R: io::Read> Rows<R> {
             Some(at) => time(cell(at)).ok_or_else(|| {
                 bad(
                     line,
-                    format!("`{}` is no time", cell(at)),
+                    &format!("`{}` is no time", cell(at)),
                     "write `2026-08-14 02:17:03`, RFC 3339 or seconds since 1970",
                 )
             })?,
@@ -106,7 +106,7 @@ impl<R: io::Read> Rows<R> {
                 number(cell(*at)).ok_or_else(|| {
                     bad(
                         line,
-                        format!("`{}` in column `{name}` is no number", cell(*at)),
+                        &format!("`{}` in column `{name}` is no number", cell(*at)),
                         "leave the cell empty where there is no value",
                     )
                 })
@@ -172,12 +172,12 @@ fn unreadable(error: &csv::Error) -> Failed {
     let line = error.position().map_or(0, csv::Position::line);
     bad(
         line,
-        error.to_string(),
+        &error.to_string(),
         "each row has as many cells as the first line",
     )
 }
 
-fn bad(line: u64, what: String, hint: &str) -> Failed {
+fn bad(line: u64, what: &str, hint: &str) -> Failed {
     let place = format!("standard input, line {line}: {what}");
     Failed::new(Exit::Usage, "bad_input", place, hint)
 }
@@ -215,7 +215,7 @@ mod tests {
     fn bad_input_is_told_with_its_line() {
         let told = |text: &str| {
             let rows = Rows::of_series(text.as_bytes());
-            let failed = rows.and_then(|rows| rows.collect::<Result<Vec<_>, _>>());
+            let failed = rows.and_then(Iterator::collect::<Result<Vec<_>, _>>);
             failed.unwrap_err().to_string()
         };
         assert!(told("time,value\n1,2\n").contains("line 1: there is no column `timestamp`"));
