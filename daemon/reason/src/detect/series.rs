@@ -200,7 +200,12 @@ impl SeriesDetector {
         .map(|size: f32| size.abs().min(SIZE_MAX));
 
         let mut score = Score::default();
-        let raw = self.combine(value, &sizes, &mut score.views);
+        // Against no spread, everything would be a peak, and its height a matter of units.
+        let raw = if self.rows >= ROWS_MIN {
+            self.combine(value, &sizes, &mut score.views)
+        } else {
+            0.0
+        };
         let calibrated = self.quiet.score(self.clock.elapsed_s, raw);
         score.anomaly = calibrated / (calibrated + SCORE_MIN);
         score.notify = score.anomaly >= ANOMALY_MIN
