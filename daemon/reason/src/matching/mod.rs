@@ -1,9 +1,9 @@
 //! Which playbook fits an incident: by the structure of its trigger, and by what is told of it.
 //!
-//! [`trigger`] decides what may act; it reads facts and no text. The rest ranks playbooks for a
-//! text: how near its meaning is ([`dense`]), which words they share ([`bm25`]), which fixed strings
-//! of a playbook stand in it ([`phrase`]), added up in [`score`], turned into a probability in
-//! [`confidence`]. [`catalogue`] is the door for all of it. Measured in `docs/matching.md`.
+//! `trigger` decides what may act; it reads facts and no text. The rest ranks playbooks for a
+//! text: how near its meaning is (`dense`), which words they share (`bm25`), which fixed strings
+//! of a playbook stand in it (`phrase`), added up in `score`, turned into a probability in
+//! `confidence`. `catalogue` is the door for all of it. Measured in `docs/matching.md`.
 
 mod bm25;
 pub mod catalogue;
