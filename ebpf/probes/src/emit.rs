@@ -14,8 +14,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use hostmedic_abi::{
-    Attestation, Counter, HOOKS, Hook, MODE_COUNT, MODE_READ_EVERY, MODE_STREAM, OomVictim, ProcessExec, Row,
-    SAMPLE_ONE_OF, SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot,
+    Attestation, Counter, HOOKS, Hook, MODE_COUNT, MODE_READ_EVERY, MODE_STREAM, OomVictim,
+    ProcessExec, Row, SAMPLE_ONE_OF, SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot,
 };
 
 /// Events that must not be lost: 64 KiB, or some five hundred not yet read.
