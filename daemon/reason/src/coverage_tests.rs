@@ -84,13 +84,8 @@ impl Chain {
         counters: HookCounters,
         reduced: Vec<(String, HookMode)>,
     ) {
-        let row = CoverageRow {
-            from: self.at(from),
-            to: At::default(),
-            reduced,
-            hooks: vec![counters],
-            queues: QueueCounters::default(),
-        };
+        let mut row = row_of(self.at(from), At::default(), counters);
+        row.reduced = reduced;
         self.push(to, Body::Coverage(row));
     }
 
@@ -139,6 +134,16 @@ fn saw(seen: u64) -> HookCounters {
         seen,
         delivered: seen,
         ..HookCounters::default()
+    }
+}
+
+fn row_of(from: At, to: At, counters: HookCounters) -> CoverageRow {
+    CoverageRow {
+        from,
+        to,
+        reduced: Vec::new(),
+        hooks: vec![counters],
+        queues: QueueCounters::default(),
     }
 }
 
@@ -340,17 +345,11 @@ fn a_clock_set_back_makes_a_row_count_for_both_readings() {
     let mut chain = quiet();
     chain.set_ms = -30 * MIN;
     // 60 to 75 as lived, read as 60 (before) to 45 (after).
-    let row = CoverageRow {
-        from: At {
-            boot_ns: chain.at(60).boot_ns,
-            wall_ms: T + 60 * MIN,
-        },
-        to: At::default(),
-        reduced: Vec::new(),
-        hooks: vec![saw(1)],
-        queues: QueueCounters::default(),
+    let from = At {
+        boot_ns: chain.at(60).boot_ns,
+        wall_ms: T + 60 * MIN,
     };
-    chain.push(75, Body::Coverage(row));
+    chain.push(75, Body::Coverage(row_of(from, At::default(), saw(1))));
     for minute in [46, 59, 61, 74] {
         assert_eq!(chain.ask(minute, minute + 1).seen, 1, "{minute}");
     }
@@ -371,13 +370,7 @@ fn rows_that_overlap_by_a_moment_stay_apart() {
             from.boot_ns -= 5_000_000;
             from.wall_ms -= 5;
         }
-        let row = CoverageRow {
-            from,
-            to: At::default(),
-            reduced: Vec::new(),
-            hooks: vec![saw(if n > 1 { 2 } else { 0 })],
-            queues: QueueCounters::default(),
-        };
+        let row = row_of(from, At::default(), saw(if n > 1 { 2 } else { 0 }));
         chain.push(n * 15 + 15, Body::Coverage(row));
     }
     let answer = chain.ask(20, 25);
@@ -487,17 +480,9 @@ proptest! {
 fn a_row_ends_when_its_counters_were_read() {
     let mut chain = Chain::new();
     chain.start(0, Coverage::Captured, None);
-    let read = At {
-        boot_ns: chain.at(15).boot_ns - 5_000_000,
-        wall_ms: T + 15 * MIN - 5,
-    };
-    let row = CoverageRow {
-        from: chain.at(0),
-        to: read,
-        reduced: Vec::new(),
-        hooks: vec![saw(0)],
-        queues: QueueCounters::default(),
-    };
+    let mut read = chain.at(15);
+    (read.boot_ns, read.wall_ms) = (read.boot_ns - 5_000_000, read.wall_ms - 5);
+    let row = row_of(chain.at(0), read, saw(0));
     chain.push(15, Body::Coverage(row));
     let answer = chain.ask(3, 5);
     assert!(answer.proven, "{}", answer.statement);

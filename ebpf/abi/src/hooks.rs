@@ -103,7 +103,7 @@ pub const MODE_COUNT: u32 = 2;
 /// A sampling hook does one run of this many; a power of two.
 pub const SAMPLE_ONE_OF: u32 = 16;
 
-/// A hook reads its mode once in so many runs on each CPU; a power of two, at most
+/// A hook that does everything reads its mode once in so many runs on each CPU; a power of two, at most
 /// [`SAMPLE_ONE_OF`].
 pub const MODE_READ_EVERY: u32 = 16;
 

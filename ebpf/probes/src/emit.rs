@@ -83,12 +83,15 @@ impl Run {
         Some(run)
     }
 
-    /// The hook's mode. The daemon changes it seldom, and the map lies far from the row.
+    /// The hook's mode. The daemon changes it seldom, and the map lies far from the row; but a hook
+    /// that does less must hear at once that it may do all again, however seldom it runs, also from
+    /// a row that an earlier daemon left.
     #[inline(always)]
     fn mode(&self, seen: u64) -> u32 {
         // SAFETY: as in `add`.
         unsafe {
-            if seen % u64::from(MODE_READ_EVERY) == 0
+            let is_reduced = (*self.row).mode != u64::from(MODE_STREAM);
+            if (is_reduced || seen % u64::from(MODE_READ_EVERY) == 0)
                 && let Some(mode) = MODES.get(self.hook as u32)
             {
                 (*self.row).mode = u64::from(*mode);
