@@ -1,4 +1,4 @@
-//! The tables.
+//! The tables that people read.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 

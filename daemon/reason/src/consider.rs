@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hostmedic_model::{
+    calendar::CalendarReading,
     command::Proposal,
     decision::{Decision, GuardVerdict, PlaybookRef, Verdict},
     incident::IncidentId,
@@ -87,6 +88,9 @@ impl State {
                             approval: None,
                         },
                     );
+                } else if !matches!(playbook.remedy, Remedy::Steps { .. }) {
+                    let inspection = self.without_look();
+                    self.decide(id, None, &inspection, effects);
                 } else {
                     let reason = format!("{} has no target for {subject}", playbook.name);
                     self.record_plain(id, Verdict::Hold, &reason, effects);
@@ -249,6 +253,20 @@ impl State {
                 );
             }
             Verdict::Escalate => self.escalate(id, &reason, effects),
+        }
+    }
+
+    /// For a playbook that touches nothing, about a subject that is no unit: there is nothing to look
+    /// at afresh.
+    fn without_look(&self) -> Inspection {
+        let unread = || CalendarReading::Unreadable {
+            at: self.now,
+            reason: "not read yet".to_owned(),
+        };
+        Inspection {
+            unit: Err("the incident is not about a unit".to_owned()),
+            calendar: self.calendar.clone().unwrap_or_else(unread),
+            also_down: Vec::new(),
         }
     }
 

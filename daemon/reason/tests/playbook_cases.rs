@@ -137,11 +137,17 @@ fn dangerous_edits(text: &str, document: &Document) -> Vec<(String, String)> {
         replace("any target", &format!("name: \"{}\",", name.value), "");
     }
     replace("more targets", "max_targets: 1", "max_targets: 100");
-    replace(
-        "protected units, too",
-        "deny: [\"class:protected\"]",
-        "deny: []",
-    );
+    // What only reloads or sets a limit may be for a protected unit.
+    let is_gentle = ["class: read_only", "class: reversible"]
+        .iter()
+        .any(|class| text.contains(class));
+    if !is_gentle {
+        replace(
+            "protected units, too",
+            "deny: [\"class:protected\"]",
+            "deny: []",
+        );
+    }
     replace("the whole host", "kind: unit, name", "kind: host, name");
     for (from, to) in [
         ("destructive", "disruptive"),
@@ -157,8 +163,8 @@ fn dangerous_edits(text: &str, document: &Document) -> Vec<(String, String)> {
     }
     replace("more often", "per_target: 1/", "per_target: 50/");
     replace("no pause", "cooldown: ", "cooldown: 1s # ");
-    replace("during backups", "backup, ", "");
-    replace("without maintenance", "maintenance, ", "");
+    replace("during backups", "[maintenance, backup", "[maintenance");
+    replace("without maintenance", "[maintenance, ", "[");
     replace("on old news", "type: telemetry.fresh", "type: unit.active");
     replace("less sure", "act_confidence: 90%", "act_confidence: 10%");
     edits

@@ -1,3 +1,5 @@
+//! What the series detector promises: causality, bounds, gaps, clocks, and the rule people know.
+
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use proptest::prelude::*;
