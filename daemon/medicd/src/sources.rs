@@ -26,6 +26,13 @@ const HOST_MAX: usize = 256;
 /// Watched programs that run at once; beyond it their exits are left to the calendar's look.
 const WATCHED_MAX: usize = 4096;
 
+/// Hooks whose runs are a number of the host, too.
+const COUNTED: [(&str, Measure); 3] = [
+    ("process_exec", Measure::ExecPerS),
+    ("packet_drop", Measure::PacketDropsPerS),
+    ("tcp_retransmit", Measure::TcpRetransmitsPerS),
+];
+
 /// Where everything goes.
 #[derive(Clone)]
 pub(crate) struct Outlets {
@@ -213,7 +220,7 @@ pub(crate) fn start_sampler(
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut counted = clock::now();
-        let mut execs_before = None;
+        let mut before = [None; COUNTED.len()];
         // The first tick comes at once and only gives the differences their beginning.
         loop {
             ticks.tick().await;
@@ -233,18 +240,20 @@ pub(crate) fn start_sampler(
             warn_once(&mut problems_told, &problems, "Could not take a number.");
             let elapsed_s = at.since(counted).as_secs_f64();
             counted = at;
-            if let Some(execs) = vitals.execs_since(&mut execs_before)
-                && elapsed_s > 0.5
-            {
-                let series = Series {
-                    subject: Subject::Host,
-                    measure: Measure::ExecPerS,
-                };
-                set.push(Sample {
-                    at,
-                    series,
-                    value: execs as f64 / elapsed_s,
-                });
+            for ((hook, measure), before) in COUNTED.into_iter().zip(&mut before) {
+                if let Some(seen) = vitals.seen_since(hook, before)
+                    && elapsed_s > 0.5
+                {
+                    let series = Series {
+                        subject: Subject::Host,
+                        measure,
+                    };
+                    set.push(Sample {
+                        at,
+                        series,
+                        value: seen as f64 / elapsed_s,
+                    });
+                }
             }
             room.send(set);
         }

@@ -110,11 +110,11 @@ impl Vitals {
         self.inner().blind
     }
 
-    /// Programs begun since the last call with the same `before`; `None` the first time and while
+    /// Runs of a hook since the last call with the same `before`; `None` the first time and while
     /// they are not counted.
-    pub(crate) fn execs_since(&self, before: &mut Option<u64>) -> Option<u64> {
+    pub(crate) fn seen_since(&self, hook: &str, before: &mut Option<u64>) -> Option<u64> {
         let inner = self.inner();
-        let counters = inner.counters.iter().find(|of| of.hook == "process_exec");
+        let counters = inner.counters.iter().find(|of| of.hook == hook);
         let seen = counters.map(|of| of.seen)?;
         let last = before.replace(seen)?;
         seen.checked_sub(last)

@@ -24,6 +24,30 @@ pub enum Measure {
     UnitMemoryBytes,
     /// Host: programs begun per second.
     ExecPerS,
+    /// Host or unit: share of the time in which some task waited for memory (PSI), 0..=1.
+    MemoryPressureSomeRatio,
+    /// Host or unit: share of the time in which some task waited for a CPU (PSI), 0..=1.
+    CpuPressureSomeRatio,
+    /// Host or unit: share of the time in which some task waited for a disk (PSI), 0..=1.
+    IoPressureSomeRatio,
+    /// Host: swap in use / all swap, 0..=1; none without swap.
+    SwapUsedRatio,
+    /// Host: entries of the connection table / its size, 0..=1; none without the table.
+    ConntrackUsedRatio,
+    /// Host: packets that the kernel dropped for a reason, in every network namespace, per second.
+    PacketDropsPerS,
+    /// Host: TCP segments sent again, in every network namespace, per second.
+    TcpRetransmitsPerS,
+    /// Mount: bytes left for users.
+    DiskFreeBytes,
+    /// Mount: inodes used / all inodes, 0..=1; none where a file system makes them as needed.
+    InodesUsedRatio,
+    /// Unit: memory in use / its memory limit, 0..=1; none without a limit.
+    UnitMemoryLimitRatio,
+    /// Unit: tasks / `TasksMax=`, 0..=1; none without a limit.
+    UnitTasksLimitRatio,
+    /// Unit: its CPU time / the time of all CPUs, 0..=1.
+    UnitCpuShareRatio,
 }
 
 impl fmt::Display for Measure {
@@ -36,6 +60,18 @@ impl fmt::Display for Measure {
             Self::JournalShareRatio => "journal_share_ratio",
             Self::UnitMemoryBytes => "unit_memory_bytes",
             Self::ExecPerS => "exec_per_s",
+            Self::MemoryPressureSomeRatio => "memory_pressure_some_ratio",
+            Self::CpuPressureSomeRatio => "cpu_pressure_some_ratio",
+            Self::IoPressureSomeRatio => "io_pressure_some_ratio",
+            Self::SwapUsedRatio => "swap_used_ratio",
+            Self::ConntrackUsedRatio => "conntrack_used_ratio",
+            Self::PacketDropsPerS => "packet_drops_per_s",
+            Self::TcpRetransmitsPerS => "tcp_retransmits_per_s",
+            Self::DiskFreeBytes => "disk_free_bytes",
+            Self::InodesUsedRatio => "inodes_used_ratio",
+            Self::UnitMemoryLimitRatio => "unit_memory_limit_ratio",
+            Self::UnitTasksLimitRatio => "unit_tasks_limit_ratio",
+            Self::UnitCpuShareRatio => "unit_cpu_share_ratio",
         })
     }
 }

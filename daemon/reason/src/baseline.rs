@@ -136,11 +136,20 @@ impl Baseline {
 /// The least spread of a measure: a series that never moved must not make a whisper an alarm.
 fn floor(measure: Measure, mean: f64) -> f64 {
     let absolute: f64 = match measure {
-        Measure::CpuBusyRatio | Measure::MemoryUsedRatio => 0.02,
-        Measure::DiskUsedRatio | Measure::JournalShareRatio => 0.005,
+        Measure::CpuBusyRatio
+        | Measure::MemoryUsedRatio
+        | Measure::MemoryPressureSomeRatio
+        | Measure::CpuPressureSomeRatio
+        | Measure::IoPressureSomeRatio
+        | Measure::SwapUsedRatio
+        | Measure::ConntrackUsedRatio
+        | Measure::UnitMemoryLimitRatio
+        | Measure::UnitTasksLimitRatio
+        | Measure::UnitCpuShareRatio => 0.02,
+        Measure::DiskUsedRatio | Measure::InodesUsedRatio | Measure::JournalShareRatio => 0.005,
         Measure::LoadPerCpu => 0.1,
-        Measure::UnitMemoryBytes => 4.0 * 1024.0 * 1024.0,
-        Measure::ExecPerS => 1.0,
+        Measure::UnitMemoryBytes | Measure::DiskFreeBytes => 4.0 * 1024.0 * 1024.0,
+        Measure::ExecPerS | Measure::PacketDropsPerS | Measure::TcpRetransmitsPerS => 1.0,
     };
     absolute.max(mean.abs() * 0.01)
 }

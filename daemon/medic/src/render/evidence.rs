@@ -72,14 +72,26 @@ pub(crate) fn unit_state(state: &UnitState) -> String {
 /// A number in the unit of its measure.
 fn number(measure: Measure, value: f64) -> String {
     match measure {
-        Measure::UnitMemoryBytes if value >= 0.0 => size(value as u64),
+        Measure::UnitMemoryBytes | Measure::DiskFreeBytes if value >= 0.0 => size(value as u64),
         Measure::CpuBusyRatio
         | Measure::MemoryUsedRatio
         | Measure::DiskUsedRatio
-        | Measure::JournalShareRatio => format!("{:.1} %", value * 100.0),
-        Measure::LoadPerCpu | Measure::ExecPerS | Measure::UnitMemoryBytes => {
-            format!("{value:.2}")
-        }
+        | Measure::JournalShareRatio
+        | Measure::MemoryPressureSomeRatio
+        | Measure::CpuPressureSomeRatio
+        | Measure::IoPressureSomeRatio
+        | Measure::SwapUsedRatio
+        | Measure::ConntrackUsedRatio
+        | Measure::InodesUsedRatio
+        | Measure::UnitMemoryLimitRatio
+        | Measure::UnitTasksLimitRatio
+        | Measure::UnitCpuShareRatio => format!("{:.1} %", value * 100.0),
+        Measure::LoadPerCpu
+        | Measure::ExecPerS
+        | Measure::PacketDropsPerS
+        | Measure::TcpRetransmitsPerS
+        | Measure::UnitMemoryBytes
+        | Measure::DiskFreeBytes => format!("{value:.2}"),
     }
 }
 

@@ -95,7 +95,16 @@ impl Disks {
             match answer.recv_timeout(left) {
                 Ok(Ok(stat)) => {
                     if let Some((used, share)) = used(&stat) {
-                        taken.sample(Subject::Mount(name), Measure::DiskUsedRatio, share);
+                        let subject = Subject::Mount(name);
+                        let free = stat.blocks_available() * stat.fragment_size();
+                        taken.sample(subject.clone(), Measure::DiskUsedRatio, share);
+                        taken.sample(subject.clone(), Measure::DiskFreeBytes, free as f64);
+                        // btrfs and others make inodes as needed and count none.
+                        if stat.files() > 0 {
+                            let inodes = stat.files().saturating_sub(stat.files_free());
+                            let share = ratio(inodes, stat.files());
+                            taken.sample(subject, Measure::InodesUsedRatio, share);
+                        }
                         mounts.used.insert(mount.device, (mount.point, used));
                     }
                 }

@@ -1,4 +1,4 @@
-//! Numbers of the host, taken once an interval: CPU, memory, load, disks, unit memory.
+//! Numbers of the host, taken once an interval: CPU, memory, load, waiting, disks, tables, units.
 //!
 //! Without it there are no baselines, and a full disk would be found by the service that dies.
 //! A source that cannot be read is named as a [`SourceProblem`]; it never becomes a zero.
@@ -18,11 +18,15 @@ pub mod programs;
 mod psi;
 mod rise;
 mod signals;
-mod unit_memory;
+mod stalls;
+mod unit_numbers;
 mod watch;
 pub mod zombies;
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 pub use cost::{CostMeter, OwnCost};
 pub use psi::{PressureOptions, Threshold};
@@ -70,6 +74,10 @@ pub struct Sampler {
     disks: disk::Disks,
     /// Busy and total CPU time of the last sample, in ticks.
     cpu_before: Option<(u64, u64)>,
+    /// When the last sample was taken.
+    before: Option<At>,
+    stalls: stalls::Stalls,
+    units: unit_numbers::UnitNumbers,
 }
 
 impl Sampler {
@@ -82,6 +90,9 @@ impl Sampler {
                 .to_vec(),
             disks: disk::Disks::default(),
             cpu_before: None,
+            before: None,
+            stalls: stalls::Stalls::new(),
+            units: unit_numbers::UnitNumbers::new(),
         }
     }
 
@@ -95,18 +106,28 @@ impl Sampler {
             samples: Vec::new(),
             problems: Vec::new(),
         };
-        self.cpu_and_load(&mut taken);
+        let before = self.before.replace(at);
+        let window = before
+            .map(|before| at.since(before))
+            .filter(|window| !window.is_zero());
+        let cpus = self.cpu_and_load(&mut taken);
         memory(&mut taken);
+        conntrack(&mut taken);
+        self.stalls.sample(window, &mut taken);
         let mounts = self.disks.sample(&mut taken);
         journal::sample(&self.journal_dirs, &mounts, &mut taken);
-        unit_memory::sample(&self.subjects, &mut taken);
+        self.units.sample(&self.subjects, window, cpus, &mut taken);
         (taken.samples, taken.problems)
     }
 
-    fn cpu_and_load(&mut self, taken: &mut Taken) {
+    /// Gives the number of CPUs, too.
+    fn cpu_and_load(&mut self, taken: &mut Taken) -> usize {
         let stat = match KernelStats::current() {
             Ok(stat) => stat,
-            Err(error) => return taken.problem("/proc/stat", error),
+            Err(error) => {
+                taken.problem("/proc/stat", error);
+                return 1;
+            }
         };
         let cpu = &stat.total;
         let idle = cpu.idle + cpu.iowait.unwrap_or(0);
@@ -133,6 +154,7 @@ impl Sampler {
             Ok(_) => taken.problem("/proc/stat", "it lists no CPU"),
             Err(error) => taken.problem("/proc/loadavg", error),
         }
+        stat.cpu_time.len()
     }
 }
 
@@ -141,13 +163,35 @@ fn memory(taken: &mut Taken) {
         Ok(Meminfo {
             mem_total,
             mem_available: Some(available),
+            swap_total,
+            swap_free,
             ..
         }) if mem_total > 0 => {
             let used = ratio(mem_total.saturating_sub(available), mem_total);
             taken.sample(Subject::Host, Measure::MemoryUsedRatio, used);
+            if swap_total > 0 {
+                let used = ratio(swap_total.saturating_sub(swap_free), swap_total);
+                taken.sample(Subject::Host, Measure::SwapUsedRatio, used);
+            }
         }
         Ok(_) => taken.problem("/proc/meminfo", "it lacks MemTotal or MemAvailable"),
         Err(error) => taken.problem("/proc/meminfo", error),
+    }
+}
+
+/// How full the table of connections is. Without the module there is no table, and nothing to tell.
+fn conntrack(taken: &mut Taken) {
+    let read = |name: &str| -> Option<u64> {
+        let path = Path::new("/proc/sys/net/netfilter").join(name);
+        fs::read_to_string(path).ok()?.trim().parse().ok()
+    };
+    if let (Some(entries), Some(max @ 1..)) = (read("nf_conntrack_count"), read("nf_conntrack_max"))
+    {
+        taken.sample(
+            Subject::Host,
+            Measure::ConntrackUsedRatio,
+            ratio(entries, max),
+        );
     }
 }
 
@@ -208,6 +252,7 @@ mod tests {
             Measure::CpuBusyRatio,
             Measure::MemoryUsedRatio,
             Measure::LoadPerCpu,
+            Measure::CpuPressureSomeRatio,
         ] {
             let sample =
                 find(&samples, measure).unwrap_or_else(|| panic!("{measure}: {problems:?}"));

@@ -35,7 +35,7 @@ use super::{
     mounts::Mounts,
     outbox::Outbox,
     psi::{PressureOptions, Quiet, Watched},
-    unit_memory::is_units_own,
+    unit_numbers::is_units_own,
 };
 use crate::subject::{Subjects, v2_root};
 

@@ -426,7 +426,7 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(IncidentStatus: Open, Held, AwaitingApproval, Acting, Verifying, Escalated,
             Resolved, Closed),
         words!(Measure: CpuBusyRatio, MemoryUsedRatio, LoadPerCpu, DiskUsedRatio,
-            JournalShareRatio, UnitMemoryBytes, ExecPerS),
+            JournalShareRatio, UnitMemoryBytes, ExecPerS, MemoryPressureSomeRatio, CpuPressureSomeRatio, IoPressureSomeRatio, SwapUsedRatio, ConntrackUsedRatio, PacketDropsPerS, TcpRetransmitsPerS, DiskFreeBytes, InodesUsedRatio, UnitMemoryLimitRatio, UnitTasksLimitRatio, UnitCpuShareRatio),
         words!(MemoryEvent: Low, High, Max, Oom, OomKill, OomGroupKill),
         words!(NetCounterKind: ListenOverflow, ListenDrop, ConntrackDrop, ConntrackEarlyDrop,
             UdpReceiveBuffer),

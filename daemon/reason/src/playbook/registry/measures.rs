@@ -245,6 +245,16 @@ pub const ALL: &[Measure] = &[
         "host: entries of the connection table",
     ),
     m(
+        "packet_drops_per_s",
+        PerSecond,
+        "host: packets that the kernel dropped for a reason",
+    ),
+    m(
+        "tcp_retransmits_per_s",
+        PerSecond,
+        "host: TCP segments sent again",
+    ),
+    m(
         "address_not_available_per_s",
         PerSecond,
         "host or unit: connections that found no free port",
