@@ -36,11 +36,11 @@ pub(crate) struct ResidentArgs {
 pub(super) fn run(data: &Data) -> Result<String> {
     let mut out = String::from("\n## Cost\n\n");
     let entries = library(data);
-    let mut cache = Cache::new(model_hash()?);
+    let mut cache = Cache::new(SHIPPED_SHA256);
     let cold = timed(|| build(&entries, &mut cache));
     let bytes = cache.encode();
     let warm = timed(|| {
-        let mut cache = Cache::decode(&bytes, model_hash()?)?;
+        let mut cache = Cache::decode(&bytes, SHIPPED_SHA256)?;
         build(&entries, &mut cache).map(drop)
     });
     warm.value?;
@@ -132,13 +132,6 @@ fn build(entries: &[Entry], cache: &mut Cache) -> Result<Catalogue> {
     let catalogue = Catalogue::build(entries, embed);
     let graph = Graph::build(catalogue.vectors())?;
     Ok(catalogue.with_index(Box::new(graph)))
-}
-
-fn model_hash() -> Result<[u8; 32]> {
-    let mut hash = [0; 32];
-    hex::decode_to_slice(SHIPPED_SHA256, &mut hash)
-        .context("the model's checksum is no hexadecimal")?;
-    Ok(hash)
 }
 
 fn latency(out: &mut String, name: &str, data: &Data, work: impl Fn(&str)) -> Result<()> {
@@ -233,7 +226,7 @@ pub(crate) fn resident(args: &ResidentArgs) -> Result<()> {
     let before = resident_mb()?;
     {
         let data = Data::read(&args.data)?;
-        let mut cache = Cache::decode(&fs::read(&args.cache)?, model_hash()?)?;
+        let mut cache = Cache::decode(&fs::read(&args.cache)?, SHIPPED_SHA256)?;
         let catalogue = build(&library(&data), &mut cache)?;
         drop(cache);
         for incident in &data.incidents {

@@ -22,11 +22,26 @@ struct Aligned<Bytes: ?Sized>(Bytes);
 
 static SHIPPED: &Aligned<[u8]> = &Aligned(*include_bytes!("../model/all-minilm-l6-v2.hmlm"));
 
-/// SHA-256 of the shipped model in hexadecimal: vectors made by another are not comparable.
-pub const SHIPPED_SHA256: &str = {
-    let (hex, _) = include_str!("../model/SHA256SUMS").split_at(64);
-    hex
-};
+/// SHA-256 of the shipped model: vectors made by another are not comparable.
+pub const SHIPPED_SHA256: [u8; 32] = digest_of(include_str!("../model/SHA256SUMS"));
+
+/// The first 64 characters as sha256sum(1) writes them. What they are not is an error of the build.
+const fn digest_of(sums: &str) -> [u8; 32] {
+    const fn nibble(digit: u8) -> u8 {
+        match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => panic!("SHA256SUMS does not begin with a checksum"),
+        }
+    }
+    let (digits, mut digest) = (sums.as_bytes(), [0; 32]);
+    let mut place = 0;
+    while place < digest.len() {
+        digest[place] = nibble(digits[2 * place]) << 4 | nibble(digits[2 * place + 1]);
+        place += 1;
+    }
+    digest
+}
 
 /// all-MiniLM-L6-v2: text to vector.
 pub struct Model<'a> {

@@ -35,7 +35,7 @@ fn lines<T: for<'a> Deserialize<'a>>(text: &str) -> Vec<T> {
 #[test]
 fn the_shipped_model_is_the_one_of_the_checksum() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/model/all-minilm-l6-v2.hmlm");
-    let found = hex::encode(Sha256::digest(fs::read(path).unwrap()));
+    let found: [u8; 32] = Sha256::digest(fs::read(path).unwrap()).into();
     assert_eq!(found, SHIPPED_SHA256);
 }
 
