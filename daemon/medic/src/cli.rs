@@ -105,6 +105,10 @@ pub(crate) enum Task {
     /// What the audit chain proves about one hook and a span of time; ends with 7 when it cannot
     /// say.
     Coverage(Coverage),
+    /// What is normal on this host: every series, or one with its recent past.
+    Baseline(Baseline),
+    /// What was not normal, oldest first.
+    Anomalies(Anomalies),
     /// A live picture of the host; `q` leaves.
     Top(Top),
     /// The shipped detectors as a pipe, with the shipped defaults: CSV in, CSV out, row by row.
@@ -187,6 +191,31 @@ pub(crate) struct Coverage {
     /// Until then; without it, until the end of the newest row of the ledger.
     #[arg(long, value_name = "WHEN")]
     pub(crate) until: Option<Moment>,
+}
+
+/// `medic baseline`.
+#[derive(Args, Debug)]
+pub(crate) struct Baseline {
+    /// The series as it is listed, or a part of its name that no other has, such as
+    /// `disk_used_ratio of mount /var`.
+    pub(crate) series: Option<String>,
+    /// Draw its recent past, with the band of three spreads and the anomalies.
+    #[arg(long, requires = "series")]
+    pub(crate) plot: bool,
+    /// Write the drawing to this file (.svg) instead.
+    #[arg(long, value_name = "FILE", requires = "series")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `medic anomalies`.
+#[derive(Args, Debug)]
+pub(crate) struct Anomalies {
+    /// Only from then on: 1h (ago), or a moment in UTC.
+    #[arg(long, value_name = "WHEN", default_value = "24h")]
+    pub(crate) since: Moment,
+    /// Draw each series.
+    #[arg(long)]
+    pub(crate) plot: bool,
 }
 
 /// `medic top`.

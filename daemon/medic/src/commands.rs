@@ -1,5 +1,6 @@
 //! What each word of the command line does; one file a group.
 
+mod baseline;
 mod capture;
 #[cfg(feature = "offline")]
 mod chain;
@@ -40,6 +41,8 @@ pub(crate) async fn run(cli: &Cli, out: &Out) -> Result<Exit, Failed> {
         Task::Probes { ledger } => capture::probes(&client, out, *ledger).await,
         Task::Events(wanted) => capture::events(&client, out, wanted).await,
         Task::Coverage(wanted) => capture::coverage(&client, out, wanted).await,
+        Task::Baseline(wanted) => baseline::baseline(&client, out, wanted).await,
+        Task::Anomalies(wanted) => baseline::anomalies(&client, out, wanted).await,
         Task::Top(wanted) => top::top(&client, out, wanted).await,
         Task::Detect(wanted) => detect::run(wanted),
         Task::Playbook(task) => playbook::run(&client, out, task).await,

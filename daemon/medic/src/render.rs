@@ -1,6 +1,7 @@
 //! Answers as text for people. Pure: model in, text out, so every page has a test of its exact
 //! words.
 
+pub(crate) mod baseline;
 pub(crate) mod coverage;
 pub(crate) mod events;
 pub(crate) mod evidence;
@@ -9,6 +10,7 @@ pub(crate) mod fleet;
 pub(crate) mod incident;
 pub(crate) mod lists;
 pub(crate) mod playbook;
+pub(crate) mod plot;
 pub(crate) mod probes;
 pub(crate) mod record;
 pub(crate) mod status;

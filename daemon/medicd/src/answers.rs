@@ -4,12 +4,14 @@
 use std::{convert::Infallible, sync::Arc};
 
 use hostmedic_model::{
+    anomaly::Anomaly,
     command::{Command, Operator, Proposal},
     incident::{Incident, IncidentId},
     playbook::Playbook,
     record::{Body, Record},
     view::{
-        CoverageQuery, EventPage, EventQuery, HookCoverage, IncidentDetail, Probes, Status, Top,
+        BaselineList, CoverageQuery, EventPage, EventQuery, HookCoverage, IncidentDetail, Probes,
+        SeriesView, Status, Top,
     },
 };
 use hostmedic_reason::coverage::Account;
@@ -34,6 +36,15 @@ pub(crate) enum Question {
         reply: oneshot::Sender<(Option<Incident>, Option<Proposal>)>,
     },
     Playbooks(oneshot::Sender<Vec<Playbook>>),
+    Baselines(oneshot::Sender<BaselineList>),
+    Series {
+        name: String,
+        reply: oneshot::Sender<Option<SeriesView>>,
+    },
+    Anomalies {
+        since_ms: Option<i64>,
+        reply: oneshot::Sender<Vec<Anomaly>>,
+    },
     Command {
         by: Operator,
         command: Command,
@@ -222,6 +233,19 @@ impl Daemon for Api {
             Ok::<_, StoreError>(account.finish())
         })
         .await
+    }
+
+    async fn baselines(&self) -> Result<BaselineList, DaemonError> {
+        self.ask(Question::Baselines).await
+    }
+
+    async fn series(&self, name: String) -> Result<Option<SeriesView>, DaemonError> {
+        self.ask(|reply| Question::Series { name, reply }).await
+    }
+
+    async fn anomalies(&self, since_ms: Option<i64>) -> Result<Vec<Anomaly>, DaemonError> {
+        self.ask(|reply| Question::Anomalies { since_ms, reply })
+            .await
     }
 }
 

@@ -15,10 +15,14 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use hostmedic_model::{
+    anomaly::Anomaly,
     incident::{Incident, IncidentId},
     playbook::Playbook,
     record::Record,
-    view::{CommandAnswer, EventPage, HookCoverage, IncidentDetail, Probes, Status, Top, Why},
+    view::{
+        BaselineList, CommandAnswer, EventPage, HookCoverage, IncidentDetail, Probes, SeriesView,
+        Status, Top, Why,
+    },
 };
 use http_body_util::LengthLimitError;
 
@@ -26,7 +30,10 @@ use crate::{
     auth::{self, Access, Identity, Peer, Role},
     failure::ApiFailure,
     port::Daemon,
-    query::{self, AUDIT_LIMIT_MAX, AuditQuery, EventsQuery, HookQuery, IncidentsQuery},
+    query::{
+        self, AUDIT_LIMIT_MAX, AnomaliesQuery, AuditQuery, EventsQuery, HookQuery, IncidentsQuery,
+        SeriesQuery,
+    },
     watch,
 };
 
@@ -64,6 +71,9 @@ pub fn routes<D: Daemon>() -> Vec<Route<D>> {
         read("/v1/top", get(top::<D>)),
         read("/v1/events", get(events::<D>)),
         read("/v1/coverage", get(coverage::<D>)),
+        read("/v1/baselines", get(baselines::<D>)),
+        read("/v1/series", get(series::<D>)),
+        read("/v1/anomalies", get(anomalies::<D>)),
         read("/v1/watch", get(watched::<D>)),
         Route {
             method: Method::POST,
@@ -245,6 +255,37 @@ async fn coverage<D: Daemon>(
             "`medic probes` lists the hooks",
         )
     })
+}
+
+async fn baselines<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+) -> Result<Json<BaselineList>, ApiFailure> {
+    Ok(Json(daemon.baselines().await?))
+}
+
+async fn series<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    uri: Uri,
+    query: Result<Query<SeriesQuery>, QueryRejection>,
+) -> Result<Json<SeriesView>, ApiFailure> {
+    let Query(SeriesQuery { name }) =
+        query.map_err(|rejection| query::bad_query(&uri, &rejection))?;
+    let found = daemon.series(name.clone()).await?;
+    found.map(Json).ok_or_else(|| {
+        ApiFailure::not_found(
+            format!("there is no series `{name}`"),
+            "`medic baseline` lists those that are known",
+        )
+    })
+}
+
+async fn anomalies<D: Daemon>(
+    State(daemon): State<Arc<D>>,
+    uri: Uri,
+    query: Result<Query<AnomaliesQuery>, QueryRejection>,
+) -> Result<Json<Vec<Anomaly>>, ApiFailure> {
+    let Query(query) = query.map_err(|rejection| query::bad_query(&uri, &rejection))?;
+    Ok(Json(daemon.anomalies(query.since).await?))
 }
 
 async fn watched<D: Daemon>(State(daemon): State<Arc<D>>) -> impl IntoResponse {

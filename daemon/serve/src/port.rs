@@ -4,12 +4,14 @@
 use std::{future::Future, sync::Arc};
 
 use hostmedic_model::{
+    anomaly::Anomaly,
     command::{Command, Operator},
     incident::{Incident, IncidentId},
     playbook::Playbook,
     record::Record,
     view::{
-        CoverageQuery, EventPage, EventQuery, HookCoverage, IncidentDetail, Probes, Status, Top,
+        BaselineList, CoverageQuery, EventPage, EventQuery, HookCoverage, IncidentDetail, Probes,
+        SeriesView, Status, Top,
     },
 };
 use tokio::sync::broadcast;
@@ -75,6 +77,21 @@ pub trait Daemon: Send + Sync + 'static {
         &self,
         query: CoverageQuery,
     ) -> impl Future<Output = Result<Option<HookCoverage>, DaemonError>> + Send;
+
+    /// What is normal, for every series.
+    fn baselines(&self) -> impl Future<Output = Result<BaselineList, DaemonError>> + Send;
+
+    /// One series by its name as [`Self::baselines`] shows it; `None` when there is none.
+    fn series(
+        &self,
+        name: String,
+    ) -> impl Future<Output = Result<Option<SeriesView>, DaemonError>> + Send;
+
+    /// Anomalies that are kept, oldest first.
+    fn anomalies(
+        &self,
+        since_ms: Option<i64>,
+    ) -> impl Future<Output = Result<Vec<Anomaly>, DaemonError>> + Send;
 }
 
 /// Why the daemon could not answer a question.

@@ -115,6 +115,22 @@ fn check_span(since: Option<i64>, until: Option<i64>) -> Result<(), ApiFailure> 
     }
 }
 
+/// `GET /v1/series`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SeriesQuery {
+    /// As `medic baseline` lists it.
+    pub(crate) name: String,
+}
+
+/// `GET /v1/anomalies`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AnomaliesQuery {
+    /// Only from then on, Unix milliseconds; without it, all that are kept.
+    pub(crate) since: Option<i64>,
+}
+
 /// `GET /v1/coverage`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -140,7 +140,7 @@ fn note_gone(out: &Out, wanted: &Events, kept_since: Option<At>) {
     }
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }

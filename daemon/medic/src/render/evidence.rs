@@ -70,7 +70,7 @@ pub(crate) fn unit_state(state: &UnitState) -> String {
 }
 
 /// A number in the unit of its measure.
-fn number(measure: Measure, value: f64) -> String {
+pub(crate) fn number(measure: Measure, value: f64) -> String {
     match measure {
         Measure::UnitMemoryBytes | Measure::DiskFreeBytes if value >= 0.0 => size(value as u64),
         Measure::CpuBusyRatio

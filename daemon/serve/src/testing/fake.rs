@@ -206,6 +206,24 @@ impl Daemon for FakeDaemon {
         self.ready().await?;
         Ok(story::coverage(&query))
     }
+
+    async fn baselines(&self) -> Result<BaselineList, DaemonError> {
+        self.ready().await?;
+        Ok(story::baselines())
+    }
+
+    async fn series(&self, name: String) -> Result<Option<SeriesView>, DaemonError> {
+        self.ready().await?;
+        let series = story::series();
+        Ok((series.baseline.series.to_string() == name).then_some(series))
+    }
+
+    async fn anomalies(&self, since_ms: Option<i64>) -> Result<Vec<Anomaly>, DaemonError> {
+        self.ready().await?;
+        let mut anomalies = story::series().anomalies;
+        anomalies.retain(|anomaly| since_ms.is_none_or(|since_ms| anomaly.at.wall_ms >= since_ms));
+        Ok(anomalies)
+    }
 }
 
 impl Night {
