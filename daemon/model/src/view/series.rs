@@ -10,6 +10,7 @@ use crate::anomaly::Anomaly;
 #[serde(deny_unknown_fields)]
 pub struct Point {
     /// End of its window, Unix milliseconds.
+    #[serde(with = "crate::wide")]
     pub wall_ms: i64,
     /// The number, in the unit of the measure.
     pub value: f64,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hostmedic_model::{
+    anomaly::Anomaly,
     command::{Command, Inhibit, Operator},
     incident::{Incident, IncidentId},
     playbook::Playbook,

@@ -4,12 +4,14 @@
 mod capture;
 mod page;
 mod records;
+mod series;
 
 pub use capture::{coverage, events, probes, top};
 use page::queues;
 pub use page::{playbooks, status};
 pub(crate) use records::record;
 pub use records::records;
+pub use series::{baselines, series};
 
 use std::collections::BTreeMap;
 
