@@ -5,7 +5,6 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use hostmedic_model::{
-    command::Command,
     decision::PlaybookRef,
     incident::IncidentStatus,
     playbook::Playbook,
@@ -31,15 +30,19 @@ use crate::{
     answers::{Api, Question},
     attribute::Attribution,
     config::Config,
+    history::History,
+    meaning,
     sink::EventSink,
     sources::{self, Outlets},
     vitals::Vitals,
 };
 
+mod baselines;
 mod bus_link;
 mod open;
 mod pause_flag;
 mod pulse;
+mod questions;
 mod status;
 
 use bus_link::Bus;
@@ -63,6 +66,8 @@ const TICK: Duration = Duration::from_millis(500);
 const COVERAGE_EVERY: Duration = Duration::from_secs(15 * 60);
 /// The calendar is read this often beside every decision's own look, for `medic status`.
 const CALENDAR_EVERY: Duration = Duration::from_secs(60);
+/// Baselines are written down this often: what is lost at worst when the power goes.
+const KEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How far back the chain is read at the start: what limits and recurrence look at.
 const RECALL_MS: i64 = 31 * 24 * 3_600_000;
 
@@ -84,6 +89,7 @@ struct Driver {
     hostname: String,
     failing: bool,
     pause_flag: PauseFlag,
+    history: History,
 }
 
 /// Runs until a signal says stop. Ready is told to systemd once everything is open.
@@ -129,6 +135,10 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         return Err(error).context("cannot rebuild limits and incidents from the audit ledger");
     }
 
+    baselines::load(&mut state, &config.state_dir);
+    let mut library = meaning::learn(state.playbooks(), &config.state_dir);
+    let mut is_learning = true;
+
     let subjects = Subjects::below(&config.cgroup_below);
     let (signals_in, mut signals) = mpsc::channel(SIGNALS_MAX);
     let outlets = Outlets {
@@ -167,6 +177,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         started_at,
         hostname,
         failing: false,
+        history: History::default(),
         config,
     };
     driver.begin().await;
@@ -201,6 +212,8 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         tokio::time::interval_at(tokio::time::Instant::now() + COVERAGE_EVERY, COVERAGE_EVERY);
     let mut calendar = tokio::time::interval(CALENDAR_EVERY);
     calendar.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut keep = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_EVERY, KEEP_EVERY);
+    keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     notify(&[NotifyState::Ready]);
     tracing::info!(host = %driver.ledger.store().host(), phase = ?driver.config.policy.phase, "Started.");
     let mut batch = Vec::with_capacity(BATCH_MAX);
@@ -220,8 +233,17 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
             Some(set) = samples.recv() => {
                 let row = driver.vitals.read();
                 driver.apply(Wake::Counters { hooks: row.hooks, queues: row.queues }).await;
+                driver.history.take(&set);
                 driver.apply(Wake::Samples(set)).await;
             }
+            learned = &mut library, if is_learning => {
+                is_learning = false;
+                // Without a sender the structure of triggers alone goes on deciding.
+                if let Ok(catalogue) = learned {
+                    driver.state.adopt_catalogue(catalogue);
+                }
+            }
+            _ = keep.tick() => driver.keep_baselines().await,
             Some(question) = questions.recv() => driver.answer(question).await,
             Some(refusal) = refusals.recv() => {
                 let reason = format!("{}: {}", refusal.kind, refusal.reason);
@@ -292,6 +314,7 @@ impl Driver {
 
     /// Last record, after the last event.
     async fn end(&mut self, reason: &str) {
+        self.keep_baselines().await;
         let mut effects = Vec::new();
         if let Some(row) = self.vitals.stop() {
             effects.push(Effect::Record(Body::Coverage(row)));
@@ -337,6 +360,7 @@ impl Driver {
                                     self.reply(request, Err(format!("not carried out: {reason}")));
                                 }
                                 Effect::Inspect { .. }
+                                | Effect::Embed { .. }
                                 | Effect::Capture { .. }
                                 | Effect::SetHookMode { .. }
                                 | Effect::Act(_) => {}
@@ -377,6 +401,19 @@ impl Driver {
                         let captured = capture.capture(incident, intent, &unit).await;
                         crash_point("evidence-captured");
                         _ = answers.send(Wake::Captured(captured)).await;
+                    });
+                }
+                Effect::Embed { incident, text } => {
+                    let answers = self.answers.clone();
+                    tokio::spawn(async move {
+                        let vector = meaning::embed(text.clone()).await;
+                        _ = answers
+                            .send(Wake::Embedded {
+                                incident,
+                                text,
+                                vector,
+                            })
+                            .await;
                     });
                 }
                 Effect::Act(intent) => {
@@ -432,47 +469,6 @@ impl Driver {
             self.state.apply(clock::now(), Wake::RecordsWritten);
         }
         Ok(())
-    }
-
-    fn reply(&mut self, request: u64, answer: Result<String, String>) {
-        if let Some(asked) = self.asked.remove(&request) {
-            // The asker may have given up.
-            _ = asked.send(answer);
-        }
-    }
-
-    async fn answer(&mut self, question: Question) {
-        match question {
-            Question::Status(reply) => _ = reply.send(self.status()),
-            Question::Incidents { all, reply } => _ = reply.send(self.state.incidents(all)),
-            Question::Incident { id, reply } => {
-                let incident = self.state.incident(&id).cloned();
-                let proposal = self
-                    .state
-                    .proposals()
-                    .into_iter()
-                    .find(|proposal| proposal.incident == id);
-                _ = reply.send((incident, proposal));
-            }
-            Question::Playbooks(reply) => _ = reply.send(self.state.playbooks().to_vec()),
-            Question::Command { by, command, reply } => {
-                if command == Command::Resume
-                    && let Err(reason) = self.pause_flag.remove()
-                {
-                    _ = reply.send(Err(reason));
-                    return;
-                }
-                let request = self.asked_next;
-                self.asked_next += 1;
-                self.asked.insert(request, reply);
-                self.apply(Wake::Command {
-                    request,
-                    by,
-                    command,
-                })
-                .await;
-            }
-        }
     }
 
     fn look_for_pause_flag(&mut self) {

@@ -7,6 +7,6 @@ mod story;
 pub use fake::{FakeDaemon, Fault};
 pub use server::{TestServer, own_access};
 pub use story::{
-    HELD, HOST, RESOLVED, T0, WAITING, at, baselines, calendar, coverage, events, incidents, playbooks,
-    probes, records, series, status, top,
+    HELD, HOST, RESOLVED, T0, WAITING, at, baselines, calendar, coverage, events, incidents,
+    playbooks, probes, records, series, status, top,
 };

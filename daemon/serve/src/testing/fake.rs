@@ -10,8 +10,8 @@ use hostmedic_model::{
     record::{Body, CommandRecord, Record},
     signal::Signal,
     view::{
-        CoverageQuery, EventPage, EventQuery, EventRow, HookCoverage, IncidentDetail, Probes,
-        Status, Top,
+        BaselineList, CoverageQuery, EventPage, EventQuery, EventRow, HookCoverage, IncidentDetail,
+        Probes, SeriesView, Status, Top,
     },
 };
 use tokio::sync::broadcast;

@@ -1,0 +1,87 @@
+//! What the text matcher needs of the outside: the embedding model, and the library's vectors, kept
+//! across restarts.
+//!
+//! Learning a library takes seconds the first time, so it happens beside the loop; until it is done
+//! the structure of triggers alone decides, as it does when it fails.
+
+use std::{fs, io, path::Path};
+
+use hostmedic_embed::{Model, SHIPPED_SHA256};
+use hostmedic_index::{Cache, Graph};
+use hostmedic_model::{playbook::Playbook, vector::Vector};
+use hostmedic_reason::matching::{
+    catalogue::{Catalogue, SCAN_MAX},
+    entry::Entry,
+};
+use tokio::sync::oneshot;
+
+use crate::files;
+
+/// Name of the cache in the state directory.
+const CACHE: &str = "vectors.hmvc";
+
+/// Begins to learn the library.
+pub(crate) fn learn(playbooks: &[Playbook], state_dir: &Path) -> oneshot::Receiver<Catalogue> {
+    let entries: Vec<_> = playbooks.iter().map(Entry::from).collect();
+    let path = state_dir.join(CACHE);
+    let (send, receive) = oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        let catalogue = build(&entries, &path);
+        tracing::info!(
+            playbooks = catalogue.len(),
+            "The text matcher knows the library."
+        );
+        // The daemon may have stopped meanwhile.
+        _ = send.send(catalogue);
+    });
+    receive
+}
+
+fn build(entries: &[Entry], path: &Path) -> Catalogue {
+    let model = Model::shipped();
+    let mut cache = kept(path);
+    let before = cache.len();
+    let catalogue = Catalogue::build(entries, |text| cache.vector(text, |text| model.embed(text)));
+    let texts: Vec<_> = entries
+        .iter()
+        .flat_map(|entry| entry.texts().into_iter().chain(entry.not_for.clone()))
+        .collect();
+    let made = cache.len() > before;
+    cache.retain(texts.iter().map(String::as_str));
+    if (made || cache.len() < before)
+        && let Err(error) = files::replace(path, &cache.encode())
+    {
+        tracing::warn!(path = %path.display(), %error, "Cannot keep the library's vectors; the next start makes them anew.");
+    }
+    if catalogue.len() <= SCAN_MAX {
+        return catalogue;
+    }
+    match Graph::build(catalogue.vectors()) {
+        Ok(graph) => catalogue.with_index(Box::new(graph)),
+        Err(error) => {
+            tracing::warn!(%error, "No index.");
+            catalogue
+        }
+    }
+}
+
+fn kept(path: &Path) -> Cache {
+    match fs::read(path) {
+        Ok(bytes) => Cache::decode(&bytes, SHIPPED_SHA256).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "Cannot use the cache.");
+            Cache::new(SHIPPED_SHA256)
+        }),
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(path = %path.display(), %error, "Cannot read the cache.");
+            }
+            Cache::new(SHIPPED_SHA256)
+        }
+    }
+}
+
+/// The meaning of a text. Takes milliseconds of one core.
+pub(crate) async fn embed(text: String) -> Result<Vector, String> {
+    let embedded = tokio::task::spawn_blocking(move || Model::shipped().embed(&text)).await;
+    embedded.map_err(|error| format!("the embedding broke: {error}"))
+}
