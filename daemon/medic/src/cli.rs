@@ -1,5 +1,6 @@
 //! The command line: every word `medic` understands.
 
+pub(crate) mod numbers;
 pub(crate) mod playbook;
 
 use std::{
@@ -16,7 +17,10 @@ use hostmedic_model::{
     time::Span,
 };
 
-use self::playbook::Playbook;
+use self::{
+    numbers::{Anomalies, Baseline, Replayed},
+    playbook::Playbook,
+};
 use crate::exit;
 
 /// Asks a running medicd, tells it what you want, and checks what it left behind.
@@ -109,6 +113,8 @@ pub(crate) enum Task {
     Baseline(Baseline),
     /// What was not normal, oldest first.
     Anomalies(Anomalies),
+    /// What happened, through the daemon's own reasoning once more; nothing is done.
+    Replay(Replayed),
     /// A live picture of the host; `q` leaves.
     Top(Top),
     /// The shipped detectors as a pipe, with the shipped defaults: CSV in, CSV out, row by row.
@@ -191,31 +197,6 @@ pub(crate) struct Coverage {
     /// Until then; without it, until the end of the newest row of the ledger.
     #[arg(long, value_name = "WHEN")]
     pub(crate) until: Option<Moment>,
-}
-
-/// `medic baseline`.
-#[derive(Args, Debug)]
-pub(crate) struct Baseline {
-    /// The series as it is listed, or a part of its name that no other has, such as
-    /// `disk_used_ratio of mount /var`.
-    pub(crate) series: Option<String>,
-    /// Draw its recent past, with the band of three spreads and the anomalies.
-    #[arg(long, requires = "series")]
-    pub(crate) plot: bool,
-    /// Write the drawing to this file (.svg) instead.
-    #[arg(long, value_name = "FILE", requires = "series")]
-    pub(crate) out: Option<PathBuf>,
-}
-
-/// `medic anomalies`.
-#[derive(Args, Debug)]
-pub(crate) struct Anomalies {
-    /// Only from then on: 1h (ago), or a moment in UTC.
-    #[arg(long, value_name = "WHEN", default_value = "24h")]
-    pub(crate) since: Moment,
-    /// Draw each series.
-    #[arg(long)]
-    pub(crate) plot: bool,
 }
 
 /// `medic top`.

@@ -11,6 +11,7 @@ mod fleet;
 mod operate;
 mod pause_file;
 mod playbook;
+mod replay;
 mod show;
 mod top;
 mod watch;
@@ -44,6 +45,7 @@ pub(crate) async fn run(cli: &Cli, out: &Out) -> Result<Exit, Failed> {
         Task::Baseline(wanted) => baseline::baseline(&client, out, wanted).await,
         Task::Anomalies(wanted) => baseline::anomalies(&client, out, wanted).await,
         Task::Top(wanted) => top::top(&client, out, wanted).await,
+        Task::Replay(wanted) => replay::run(&client, out, wanted).await,
         Task::Detect(wanted) => detect::run(wanted),
         Task::Playbook(task) => playbook::run(&client, out, task).await,
         Task::Audit(Audit::Show { from, limit }) => show::audit(&client, out, *from, *limit).await,

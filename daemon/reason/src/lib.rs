@@ -24,4 +24,5 @@ mod plan;
 pub mod playbook;
 pub mod policy;
 mod recall;
+pub mod replay;
 mod verify;

@@ -9,7 +9,7 @@ use hostmedic_model::{
 
 use super::capture::now_ms;
 use crate::{
-    cli::{Anomalies, Baseline},
+    cli::numbers::{Anomalies, Baseline},
     client::{self, Client},
     exit::{Exit, Failed},
     out::Out,

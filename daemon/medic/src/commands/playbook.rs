@@ -1,7 +1,7 @@
 //! `medic playbook`: reads playbooks as the daemon would, says where they are wrong, tries them, and
 //! explains them. Only `ls` asks the daemon.
 
-mod files;
+pub(super) mod files;
 mod matching;
 
 use std::{

@@ -5,6 +5,7 @@ use hostmedic_model::{
     loss::HookCounters,
     outcome::StepResult,
     record::{Body, Record},
+    time::At,
 };
 
 use super::{
@@ -215,6 +216,20 @@ pub(crate) fn table(records: &[Record], style: Style) -> String {
             (format!("{incident}{text}"), None),
         ]);
     }
+    table.render(style)
+}
+
+/// What a replay said, as one line.
+pub(crate) fn said(at: At, body: &Body, style: Style) -> String {
+    let (kind, text, tone) = summary(body);
+    let incident = body.incident();
+    let incident = incident.map(|id| format!("{id}: ")).unwrap_or_default();
+    let mut table = Table::default();
+    table.row([
+        (utc_ms(at.wall_ms), Some(Tone::Dim)),
+        (format!("{kind:<10}"), tone),
+        (format!("{incident}{text}"), None),
+    ]);
     table.render(style)
 }
 

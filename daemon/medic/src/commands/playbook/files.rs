@@ -11,17 +11,17 @@ use hostmedic_reason::playbook::{self, Checked, FILE_BYTES_MAX};
 use crate::exit::{Exit, Failed};
 
 /// A file that was read.
-pub(super) struct File {
+pub(in crate::commands) struct File {
     /// As the user wrote it.
-    pub(super) name: String,
+    pub(in crate::commands) name: String,
     /// Its text; what is not UTF-8 is replaced.
-    pub(super) text: String,
+    pub(in crate::commands) text: String,
     /// What was found.
     pub(super) checked: Checked,
 }
 
 /// Reads and checks one file.
-pub(super) fn read(path: &Path) -> Result<File, Failed> {
+pub(in crate::commands) fn read(path: &Path) -> Result<File, Failed> {
     let name = path.display().to_string();
     let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
     let mut bytes = Vec::new();
@@ -62,7 +62,7 @@ pub(super) fn named(word: &str, library: &Path) -> Result<File, Failed> {
 
 /// Files themselves, and the playbooks right below directories, by name. A directory without any
 /// is an error: an empty selection is a mistake, not a success.
-pub(super) fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
+pub(in crate::commands) fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
     let mut files = Vec::new();
     for path in paths {
         let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
