@@ -25,8 +25,9 @@ const BACKUP: &str = "[Unit]\nDescription=Nightly backup of db\nAfter=db.service
 const BACKUP_TIMER: &str = "[Unit]\nDescription=Starts the backup of db\n\n[Timer]\n\
                             OnActiveSec=1s\nAccuracySec=100ms\n";
 
-/// What the container needs from its first moment: programs bound in, files copied.
-pub(crate) fn options(places: &Places) -> Result<Options> {
+/// What the container needs from its first moment: programs bound in, files copied. Numbers are
+/// taken `every` so often.
+pub(crate) fn options(places: &Places, every: &str) -> Result<Options> {
     let mut options = Options::default().with_bpf();
     for program in PROGRAMS {
         let built = places.programs().join(program);
@@ -42,7 +43,7 @@ pub(crate) fn options(places: &Places) -> Result<Options> {
     for (from, to) in FILES {
         let text = read(places, from)?;
         let text = match to {
-            "etc/hostmedic/medicd.toml" => configure(&text)?,
+            "etc/hostmedic/medicd.toml" => configure(&text, every)?,
             "etc/polkit-1/rules.d/50-hostmedic.rules" => allow(&text)?,
             _ => text,
         };
@@ -117,9 +118,10 @@ fn collector(system: &Nspawn) -> Result<()> {
 }
 
 /// The shipped configuration, made to act: phase autonomous, a collector, quick samples.
-fn configure(shipped: &str) -> Result<String> {
+fn configure(shipped: &str, every: &str) -> Result<String> {
     let text = replace(shipped, "phase = \"observe\"", "phase = \"autonomous\"")?;
-    let text = replace(&text, "sample_every = \"30s\"", "sample_every = \"5s\"")?;
+    let every = format!("sample_every = \"{every}\"");
+    let text = replace(&text, "sample_every = \"30s\"", &every)?;
     Ok(format!(
         "{text}\n[collector]\nbundle = \"/etc/hostmedic/collector\"\n"
     ))
@@ -152,8 +154,9 @@ mod tests {
     #[test]
     fn the_shipped_files_have_the_places_that_the_demo_changes() {
         let places = Places::find().unwrap();
-        let config = configure(&read(&places, "systemd/medicd.toml").unwrap()).unwrap();
+        let config = configure(&read(&places, "systemd/medicd.toml").unwrap(), "5s").unwrap();
         assert!(config.contains("phase = \"autonomous\"") && config.contains("[collector]"));
+        assert!(config.contains("sample_every = \"5s\""));
         let rules = allow(&read(&places, "systemd/50-hostmedic.rules").unwrap()).unwrap();
         assert!(rules.contains("\"web.service\", \"db.service\","));
     }

@@ -3,6 +3,7 @@
 //! Nothing is simulated: the kernel kills, the probes tell, systemd restarts, the collector
 //! verifies. What is thrown away afterwards is a whole container.
 
+mod detect;
 mod install;
 mod report;
 mod scenes;
@@ -34,6 +35,9 @@ pub(crate) struct Options {
     /// Show the programs as they were built last.
     #[arg(long)]
     no_build: bool,
+    /// Show what is noticed instead of what is healed: real loads, and how soon each is caught.
+    #[arg(long, conflicts_with_all = ["json", "keep"])]
+    detect: bool,
 }
 
 /// Sets up, builds, plays the scenes, cleans up.
@@ -52,8 +56,12 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<bool> {
     }
 
     println!("demo: booting a throw-away systemd and installing hostmedic in it");
-    let stage = Stage::set(places)?;
+    let every = if options.detect { detect::EVERY } else { "5s" };
+    let stage = Stage::set(places, every)?;
     stage.introduce()?;
+    if options.detect {
+        return detect::play(&stage);
+    }
     let mut report = Report::default();
     let played = scenes::play(&stage, &mut report);
     if played.is_err() {

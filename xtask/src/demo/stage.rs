@@ -40,8 +40,9 @@ const NEEDED: [&str; 3] = ["oom_victim", "process_exec", "process_exit"];
 
 impl Stage {
     /// Boots, installs, starts, and waits until the daemon says that its hooks work.
-    pub(crate) fn set(places: &Places) -> Result<Self> {
-        let system = Nspawn::boot(&install::options(places)?)?;
+    /// Numbers are taken `every` so often.
+    pub(crate) fn set(places: &Places, every: &str) -> Result<Self> {
+        let system = Nspawn::boot(&install::options(places, every)?)?;
         let stage = Self {
             system,
             cage: Cage::new()?,

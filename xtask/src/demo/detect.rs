@@ -1,0 +1,141 @@
+//! `cargo xtask demo --detect`: real loads on this machine, and how soon the daemon notices each.
+//!
+//! The daemon is new here, so what is shown is its first-day rules: a clear jump after calm, a bounded
+//! resource that will surely be used up, a level that matters whatever is usual.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use hostmedic_model::{anomaly::Anomaly, sample::Measure, view::BaselineList};
+
+use crate::{
+    command,
+    demo::stage::{Stage, now, wait_for},
+};
+
+/// How often numbers are taken here.
+pub(crate) const EVERY: &str = "2s";
+const EVERY_S: f64 = 2.0;
+/// Samples of calm before the first load; the rule for young series wants 20.
+const CALM_SAMPLES: u64 = 30;
+/// How long a load may go unnoticed before it counts as missed.
+const PATIENCE: Duration = Duration::from_secs(420);
+
+/// One load.
+struct Load {
+    name: &'static str,
+    /// Begins it.
+    begin: &'static str,
+    /// Ends it.
+    end: &'static str,
+    /// Any of these may tell of it.
+    told_by: &'static [Measure],
+    /// What a part of the subject's name must be, so that another's trouble is not taken for it.
+    about: &'static str,
+}
+
+const LOADS: [Load; 4] = [
+    Load {
+        name: "a CPU hog: one busy loop for each CPU",
+        begin: "for n in $(seq $(nproc)); do systemd-run -q --unit=hog-$n sh -c 'while :; do :; done'; done",
+        end: "systemctl stop 'hog-*.service'",
+        told_by: &[Measure::CpuBusyRatio, Measure::CpuPressureSomeRatio],
+        about: "host",
+    },
+    Load {
+        name: "packets lost: 30 % on the loopback, and somebody who sends",
+        begin: "tc qdisc add dev lo root netem loss 30% && systemd-run -q --unit=sender sh -c \
+                'while :; do curl -s -m 5 -o /dev/null http://127.0.0.1:9/ ; ping -q -i 0.01 -c 100 -W 1 127.0.0.1 > /dev/null; done'",
+        end: "systemctl stop sender.service; tc qdisc del dev lo root",
+        told_by: &[Measure::PacketDropsPerS, Measure::TcpRetransmitsPerS],
+        about: "host",
+    },
+    Load {
+        name: "a disk that fills: 128 MB, 2 MB a second",
+        begin: "mount -o remount,size=128M /run && systemd-run -q --unit=filler sh -c \
+                'while head -c 2000000 /dev/zero >> /run/filler; do sleep 1; done'",
+        end: "systemctl stop filler.service; rm -f /run/filler",
+        told_by: &[Measure::DiskUsedRatio, Measure::DiskFreeBytes],
+        about: "/run",
+    },
+    Load {
+        name: "a memory leak: 50 MB a minute",
+        begin: "systemd-run -q --unit=leak perl -e \
+                'while (1) { push @x, \"x\" x 833_000; select undef, undef, undef, 1 }'",
+        end: "systemctl stop leak.service",
+        told_by: &[Measure::UnitMemoryBytes, Measure::UnitMemoryLimitRatio],
+        about: "leak.service",
+    },
+];
+
+/// Plays every load; `false` when one was not noticed.
+///
+/// # Errors
+/// If a load cannot be made, or the daemon does not answer.
+pub(crate) fn play(stage: &Stage) -> Result<bool> {
+    println!("\nlearning what is calm: {CALM_SAMPLES} samples, one every {EVERY}");
+    let patience = Duration::from_secs(60 + 2 * CALM_SAMPLES);
+    wait_for("enough calm samples", patience, || {
+        let list: BaselineList = stage.medic(&["baseline"])?;
+        let cpu = list
+            .baselines
+            .iter()
+            .find(|known| known.series.measure == Measure::CpuBusyRatio);
+        Ok(cpu.filter(|cpu| cpu.samples >= CALM_SAMPLES).map(|_| ()))
+    })?;
+    let mut caught = 0;
+    for load in &LOADS {
+        if show(stage, load)? {
+            caught += 1;
+        }
+    }
+    println!("demo: {caught} of {} loads noticed", LOADS.len());
+    Ok(caught == LOADS.len())
+}
+
+fn show(stage: &Stage, load: &Load) -> Result<bool> {
+    println!("\n{}", load.name);
+    let since = now()?;
+    stage.system.sh(load.begin)?;
+    let begun = Instant::now();
+    let found = loop {
+        command::check_interrupt()?;
+        let all: Vec<Anomaly> = stage.medic(&["anomalies", "--since", "1h"])?;
+        let about_it = |anomaly: &Anomaly| {
+            anomaly.at.boot_ns > since.boot_ns
+                && load.told_by.contains(&anomaly.series.measure)
+                && anomaly.series.subject.to_string().contains(load.about)
+        };
+        if let Some(anomaly) = all.into_iter().find(about_it) {
+            break Some(anomaly);
+        }
+        if begun.elapsed() > PATIENCE {
+            break None;
+        }
+        thread::sleep(Duration::from_millis(250));
+    };
+    stage.system.sh(load.end)?;
+    let Some(anomaly) = found else {
+        println!("  NOT noticed within {} s", PATIENCE.as_secs());
+        return Ok(false);
+    };
+    let after_s = anomaly.at.since(since).as_secs_f64();
+    println!(
+        "  ok  {} after {after_s:.1} s, {:.0} samples: {:.3}, normal is {:.3} ± {:.3}",
+        anomaly.series,
+        (after_s / EVERY_S).ceil(),
+        anomaly.observed,
+        anomaly.expected,
+        anomaly.spread,
+    );
+    if let Some(forecast) = anomaly.forecast {
+        println!(
+            "      used up in {} s if it goes on like this",
+            forecast.exhausted_in_s
+        );
+    }
+    Ok(true)
+}
