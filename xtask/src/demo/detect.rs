@@ -47,8 +47,11 @@ const LOADS: [Load; 4] = [
     },
     Load {
         name: "packets lost: 30 % on the loopback, and somebody who sends",
-        begin: "tc qdisc add dev lo root netem loss 30% && systemd-run -q --unit=sender sh -c \
-                'while :; do curl -s -m 5 -o /dev/null http://127.0.0.1:9/ ; ping -q -i 0.01 -c 100 -W 1 127.0.0.1 > /dev/null; done'",
+        begin: "tc qdisc add dev lo root netem loss 30% && systemd-run -q --unit=sender perl -MIO::Socket::INET -e \
+                'my $in = IO::Socket::INET->new(Listen => 1, LocalAddr => \"127.0.0.1:7777\"); \
+                 if (fork) { my $to = $in->accept; 1 while sysread $to, my $bytes, 65536 } \
+                 else { my $out = IO::Socket::INET->new(\"127.0.0.1:7777\"); \
+                 while (1) { syswrite $out, \"x\" x 65536; select undef, undef, undef, 0.02 } }'",
         end: "systemctl stop sender.service; tc qdisc del dev lo root",
         told_by: &[Measure::PacketDropsPerS, Measure::TcpRetransmitsPerS],
         about: "host",
