@@ -46,8 +46,8 @@ const LOADS: [Load; 4] = [
         about: "host",
     },
     Load {
-        name: "packets lost: 30 % on the loopback, and somebody who sends",
-        begin: "tc qdisc add dev lo root netem loss 30% && systemd-run -q --unit=sender perl -MIO::Socket::INET -e \
+        name: "packets lost: a loopback of 2 Mbit/s with hardly any queue, and somebody who sends much",
+        begin: "tc qdisc add dev lo root tbf rate 2mbit burst 5kb limit 5000 && systemd-run -q --unit=sender perl -MIO::Socket::INET -e \
                 'my $in = IO::Socket::INET->new(Listen => 1, LocalAddr => \"127.0.0.1:7777\"); \
                  if (fork) { my $to = $in->accept; 1 while sysread $to, my $bytes, 65536 } \
                  else { my $out = IO::Socket::INET->new(\"127.0.0.1:7777\"); \
