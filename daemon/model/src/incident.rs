@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     anomaly::{Anomaly, Severity},
+    notice::Notice,
     sample::Sample,
     signal::Signal,
     subject::Subject,
@@ -34,6 +35,36 @@ pub enum Evidence {
     Anomaly(Anomaly),
     /// A number beyond a limit that a playbook's trigger names.
     Sample(Sample),
+    /// What a detector of events noticed.
+    Notice(Notice),
+    /// Another incident of the same cause, now shown below this one.
+    Child(Child),
+}
+
+/// An incident that another one is taken to have caused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Child {
+    /// When the two were put together.
+    pub at: At,
+    /// Its identity.
+    pub incident: IncidentId,
+    /// What it is about.
+    pub subject: Subject,
+    /// Its title.
+    pub title: String,
+    /// How much it matters.
+    pub severity: Severity,
+}
+
+/// Incidents of the same title on other subjects of the same kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Similar {
+    /// How many opened in the 30 days before.
+    pub count: u32,
+    /// The newest of them.
+    pub last: IncidentId,
 }
 
 /// Where an incident stands.
@@ -91,4 +122,19 @@ pub struct Incident {
     pub extended: u32,
     /// Incidents with the same subject and title that opened in the 30 days before.
     pub recurrences_30d: u32,
+    /// The incident that this one is shown below: its cause, as far as that is known. It is handled
+    /// like any other, but people are told of its parent only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<IncidentId>,
+    /// The same trouble elsewhere on this host, if there was any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similar: Option<Similar>,
+}
+
+impl Incident {
+    /// Whether people are to be told of it: it has no parent that they are told of, or it was
+    /// handed to them.
+    pub fn notifies(&self) -> bool {
+        self.parent.is_none() || self.status == IncidentStatus::Escalated
+    }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Case {
     pub(crate) reason: (At, String),
     /// Plans begun, including failed ones.
     pub(crate) attempts: u32,
+    /// How often it came back of late: one that flaps closes later.
+    pub(crate) flaps: u32,
 }
 
 /// A plan being carried out.
@@ -93,6 +95,7 @@ impl Case {
             decided: None,
             reason: (look_at, String::new()),
             attempts: 0,
+            flaps: 0,
         }
     }
 

@@ -13,6 +13,7 @@ use hostmedic_model::{
 
 use crate::{
     case::{Run, Stage},
+    correlate::is_storm,
     matching::{self, Match},
     pipeline::State,
     verify::{self, Seen},
@@ -20,6 +21,8 @@ use crate::{
 
 /// Pause between two checks of a verification.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// The quiet time before an incident closes doubles with each return, so often at most.
+const FLAPS_MAX: u32 = 3;
 
 impl State {
     pub(crate) fn checked(
@@ -129,7 +132,15 @@ impl State {
         let Some(case) = self.cases.get(id) else {
             return false;
         };
-        if now.since(case.incident.last_at) < self.policy.deduplication.0 {
+        if is_storm(&case.incident) {
+            return false;
+        }
+        // What was handed to people must not keep the machine from the next failure.
+        let doublings = match case.stage {
+            Stage::Escalated => 0,
+            _ => case.flaps.min(FLAPS_MAX),
+        };
+        if now.since(case.incident.last_at) < self.policy.deduplication.0 * (1 << doublings) {
             return false;
         }
         let subject = &case.incident.subject;

@@ -1,13 +1,16 @@
 //! Signals and anomalies that belong together become one incident.
 //!
-//! One open incident a subject; evidence within the deduplication time of a closed one opens a
-//! new one that knows how often this came before.
+//! One open incident a subject (a storm's beside it): what is known of a subject, and what can be
+//! done for it, is one thing. Evidence within the deduplication time after it closed by itself opens
+//! it again; later, or if hostmedic had resolved it, a new one opens that knows how often this came
+//! before. What incidents have in common is told in `correlate`.
 
 use std::time::Duration;
 
 use hostmedic_model::{
     anomaly::{Anomaly, Severity},
     incident::{Evidence, Incident, IncidentId, IncidentStatus},
+    notice::Notice,
     playbook::Condition,
     record::Body,
     sample::Sample,
@@ -21,22 +24,35 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     case::{Case, EVIDENCE_MAX, Stage},
+    correlate::{can_be_cause, is_storm},
     matching,
-    pipeline::{Past, State},
+    pipeline::State,
 };
 
 /// States heard within this time after the start describe what was already so.
 const FIRST_SIGHT: Duration = Duration::from_secs(5);
-/// Recurrences are counted over 30 days.
-const RECURRENCE_MS: i64 = 30 * 24 * 3_600_000;
-/// Incidents remembered for recurrence.
-const PAST_MAX: usize = 4096;
 /// Records of further evidence of one incident; the rest is only counted.
 const EXTENSIONS_MAX: u32 = 16;
 
 impl State {
     /// Takes a signal in; opens or extends an incident where it tells of trouble.
     pub(crate) fn gather_signal(&mut self, signal: &Signal, effects: &mut Vec<Effect>) {
+        let noticed = self.notices.hear(signal, self.now);
+        self.gather_fact(signal, effects);
+        if let Some(notice) = noticed {
+            self.gather_notice(notice, effects);
+        }
+    }
+
+    /// Opens or extends an incident with what a detector of events noticed.
+    pub(crate) fn gather_notice(&mut self, notice: Notice, effects: &mut Vec<Effect>) {
+        let subject = notice.subject.clone();
+        let (title, severity) = (notice.noticed.title(), notice.severity);
+        let evidence = Evidence::Notice(notice);
+        self.open_or_extend(&subject, title, severity, evidence, effects);
+    }
+
+    fn gather_fact(&mut self, signal: &Signal, effects: &mut Vec<Effect>) {
         if let Some((title, severity)) = trouble(&signal.fact) {
             self.facts.learn_signal(signal);
             let evidence = Evidence::Signal(signal.clone());
@@ -96,13 +112,14 @@ impl State {
                     self.facts.forget_unit(&unit);
                 }
             }
-            Fact::FatalSignal(_)
-            | Fact::Zombies(_)
-            | Fact::PacketDrops(_)
-            | Fact::TcpTrouble(_)
-            | Fact::NetCounter(_)
-            | Fact::Pressure(_)
-            | Fact::MemoryEvents(_) => {
+            Fact::PacketDrops(_) | Fact::TcpTrouble(_) | Fact::NetCounter(_) => {
+                self.facts.learn_signal(signal);
+                // What its subject always does is no evidence, and must not keep it open.
+                if self.notices.is_surge(signal) {
+                    self.extend(&signal.subject, Evidence::Signal(signal.clone()), effects);
+                }
+            }
+            Fact::FatalSignal(_) | Fact::Zombies(_) | Fact::Pressure(_) | Fact::MemoryEvents(_) => {
                 self.facts.learn_signal(signal);
                 if self.open_case(&signal.subject).is_some() {
                     self.extend(&signal.subject, Evidence::Signal(signal.clone()), effects);
@@ -158,6 +175,7 @@ impl State {
     /// Opens an incident when a playbook's trigger that rests on this measure holds.
     pub(crate) fn gather_sample(&mut self, sample: &Sample, effects: &mut Vec<Effect>) {
         let subject = &sample.series.subject;
+        self.notices.number(subject);
         let named = |condition: &Condition| matches!(condition, Condition::Above { measure, .. } | Condition::Below { measure, .. } if *measure == sample.series.measure);
         let holds = self.playbooks.iter().any(|playbook| {
             playbook.trigger.iter().any(named)
@@ -177,10 +195,12 @@ impl State {
 
     /// The incident about `subject` that is not over.
     pub(crate) fn open_case(&self, subject: &Subject) -> Option<&IncidentId> {
-        self.cases
-            .values()
-            .find(|case| case.incident.subject == *subject && !case.incident.status.is_over())
-            .map(|case| &case.incident.id)
+        let mut incidents = self.cases.values().map(|case| &case.incident);
+        incidents
+            .find(|incident| {
+                incident.subject == *subject && !incident.status.is_over() && !is_storm(incident)
+            })
+            .map(|incident| &incident.id)
     }
 
     fn open_or_extend(
@@ -193,18 +213,28 @@ impl State {
     ) {
         if self.open_case(subject).is_some() {
             self.extend(subject, evidence, effects);
-            return;
+        } else if let Some(id) = self.just_closed(subject) {
+            self.reopen(&id, title, severity, evidence, effects);
+        } else {
+            let id = self.open(subject, title, severity, evidence, effects);
+            self.place(&id, effects);
+            self.advance(&id, effects);
         }
+    }
+
+    /// Opens an incident, below its cause if that is known.
+    pub(crate) fn open(
+        &mut self,
+        subject: &Subject,
+        title: &str,
+        severity: Severity,
+        evidence: Evidence,
+        effects: &mut Vec<Effect>,
+    ) -> IncidentId {
         let now_wall = self.now.wall_ms;
-        self.past
-            .retain(|past| now_wall.saturating_sub(past.opened_wall_ms) <= RECURRENCE_MS);
-        let recurrences = self
-            .past
-            .iter()
-            .filter(|past| past.subject == *subject && past.title == title)
-            .count();
+        let recurrence = self.correlation.recurrence(subject, title, now_wall);
         let at = evidence_at(&evidence);
-        let incident = Incident {
+        let mut incident = Incident {
             id: self.name_incident(subject, at),
             subject: subject.clone(),
             title: title.to_owned(),
@@ -215,51 +245,114 @@ impl State {
             closed_at: None,
             evidence: vec![evidence],
             extended: 0,
-            recurrences_30d: u32::try_from(recurrences).unwrap_or(u32::MAX),
+            recurrences_30d: recurrence.times,
+            parent: None,
+            similar: recurrence.similar,
         };
-        if self.past.len() == PAST_MAX {
-            self.past.pop_front();
+        if !is_storm(&incident) {
+            incident.parent = self.cause_of(&incident);
         }
-        self.past.push_back(Past {
-            subject: subject.clone(),
-            title: title.to_owned(),
-            opened_wall_ms: now_wall,
-        });
+        self.correlation.remember(&incident, now_wall);
         effects.push(Effect::Record(Body::IncidentOpened(incident.clone())));
         let id = incident.id.clone();
-        self.cases.insert(id.clone(), Case::new(incident, self.now));
-        self.advance(&id, effects);
+        let mut case = Case::new(incident, self.now);
+        case.flaps = recurrence.flaps;
+        self.cases.insert(id.clone(), case);
+        id
+    }
+
+    /// The incident about `subject` that closed by itself within the deduplication time. One that
+    /// was resolved by an act is another matter: people must hear that the act did not last.
+    fn just_closed(&self, subject: &Subject) -> Option<IncidentId> {
+        let (now, within) = (self.now, self.policy.deduplication.0);
+        let is_recent = |closed_at: At| {
+            // After a reboot only the wall clock can tell; it must not lie for both.
+            let by_wall = now.wall_ms.abs_diff(closed_at.wall_ms);
+            now.since(closed_at) < within && u128::from(by_wall) < within.as_millis()
+        };
+        let mut incidents: Vec<_> = self.cases.values().map(|case| &case.incident).collect();
+        incidents.retain(|incident| {
+            incident.subject == *subject
+                && incident.status == IncidentStatus::Closed
+                && incident.closed_at.is_some_and(is_recent)
+                && !is_storm(incident)
+        });
+        let newest = incidents
+            .into_iter()
+            .max_by_key(|incident| incident.closed_at);
+        newest.map(|incident| incident.id.clone())
+    }
+
+    /// Opens an incident again instead of telling people anew.
+    fn reopen(
+        &mut self,
+        id: &IncidentId,
+        title: &str,
+        severity: Severity,
+        evidence: Evidence,
+        effects: &mut Vec<Effect>,
+    ) {
+        let look_at = self.now;
+        let Some(case) = self.cases.get_mut(id) else {
+            return;
+        };
+        let incident = &mut case.incident;
+        if severity > incident.severity {
+            title.clone_into(&mut incident.title);
+        }
+        incident.closed_at = None;
+        case.decided = None;
+        case.flaps = case.flaps.saturating_add(1);
+        case.enter(Stage::Waiting { look_at });
+        self.extend_case(id, evidence);
+        if let Some(case) = self.cases.get(id) {
+            effects.push(Effect::Record(Body::IncidentOpened(case.incident.clone())));
+        }
+        self.advance(id, effects);
     }
 
     fn extend(&mut self, subject: &Subject, evidence: Evidence, effects: &mut Vec<Effect>) {
         let Some(id) = self.open_case(subject).cloned() else {
             return;
         };
-        let now = self.now;
-        let Some(case) = self.cases.get_mut(&id) else {
-            return;
-        };
-        let incident = &mut case.incident;
-        incident.last_at = evidence_at(&evidence).max(incident.last_at);
-        incident.extended = incident.extended.saturating_add(1);
-        // Numbers repeat with every sample; only the first of a series is worth a record.
-        let repeated = incident
-            .evidence
-            .iter()
-            .any(|known| is_repeat(known, &evidence));
-        if incident.evidence.len() < EVIDENCE_MAX && !repeated {
-            incident.evidence.push(evidence.clone());
-        }
-        if !repeated && incident.extended <= EXTENSIONS_MAX {
+        let is_cause = can_be_cause(&evidence);
+        if let Some(evidence) = self.extend_case(&id, evidence) {
             effects.push(Effect::Record(Body::IncidentExtended {
                 incident: id.clone(),
                 evidence,
             }));
+            if is_cause {
+                self.adopt(&id, effects);
+            }
         }
-        if let Stage::Waiting { look_at } = &mut case.stage {
+        let now = self.now;
+        if let Some(case) = self.cases.get_mut(&id)
+            && let Stage::Waiting { look_at } = &mut case.stage
+        {
             *look_at = now;
         }
         self.advance(&id, effects);
+    }
+
+    /// Adds evidence to an incident; gives it back if it is worth a record.
+    pub(crate) fn extend_case(&mut self, id: &IncidentId, evidence: Evidence) -> Option<Evidence> {
+        let incident = &mut self.cases.get_mut(id)?.incident;
+        incident.last_at = evidence_at(&evidence).max(incident.last_at);
+        incident.extended = incident.extended.saturating_add(1);
+        let severity = severity_of(&evidence);
+        let is_worse = severity > incident.severity;
+        incident.severity = incident.severity.max(severity);
+        // Numbers repeat with every sample; only the first of a series is worth a record.
+        let mut known = incident.evidence.iter();
+        let is_repeated = known.any(|known| is_repeat(known, &evidence));
+        if incident.evidence.len() < EVIDENCE_MAX && !is_repeated {
+            incident.evidence.push(evidence.clone());
+        }
+        // What makes an incident worse, or a child, must outlive a restart.
+        let is_worth = incident.extended <= EXTENSIONS_MAX
+            || is_worse
+            || matches!(evidence, Evidence::Child(_));
+        (is_worth && !is_repeated).then_some(evidence)
     }
 
     /// A name that a replay gives again: from moment, host, boot and subject.
@@ -344,6 +437,22 @@ fn evidence_at(evidence: &Evidence) -> At {
         Evidence::Signal(signal) => signal.at,
         Evidence::Anomaly(anomaly) => anomaly.at,
         Evidence::Sample(sample) => sample.at,
+        Evidence::Notice(notice) => notice.at,
+        Evidence::Child(child) => child.at,
+    }
+}
+
+/// How much an incident matters because of this evidence.
+pub(crate) fn severity_of(evidence: &Evidence) -> Severity {
+    match evidence {
+        Evidence::Signal(signal) => match &signal.fact {
+            Fact::UnitState(state) if state.active == ActiveState::Failed => Severity::Critical,
+            fact => trouble(fact).map_or(Severity::Info, |(_, severity)| severity),
+        },
+        Evidence::Anomaly(anomaly) => anomaly.severity,
+        Evidence::Sample(_) => Severity::Warning,
+        Evidence::Notice(notice) => notice.severity,
+        Evidence::Child(child) => child.severity,
     }
 }
 

@@ -22,13 +22,9 @@ impl State {
             return;
         };
         match case.stage.clone() {
-            Stage::Waiting { look_at } => {
-                if now >= look_at && !self.close_if_quiet(id, effects) {
-                    self.match_and_look(id, effects);
-                }
-            }
-            Stage::Held { look_at } => {
-                if now >= look_at && !self.close_if_quiet(id, effects) {
+            Stage::Waiting { look_at } | Stage::Held { look_at } => {
+                if now >= look_at && !self.close_if_quiet(id, effects) && !self.weather(id, effects)
+                {
                     self.match_and_look(id, effects);
                 }
             }
@@ -115,13 +111,19 @@ impl State {
     ) {
         if let Ok(snapshot) = &inspection.unit {
             self.facts.learn_snapshot(snapshot);
+            self.correlation.learn(snapshot);
         }
         self.learn_calendar(inspection.calendar.clone());
         let Some(case) = self.cases.get(id) else {
             return;
         };
         match case.stage.clone() {
-            Stage::Inspecting { approval, .. } => self.decide(id, approval, inspection, effects),
+            // A yes that a person gave in full sight of the storm holds.
+            Stage::Inspecting { approval, .. }
+                if approval.is_some() || !self.weather(id, effects) =>
+            {
+                self.decide(id, approval, inspection, effects);
+            }
             Stage::Checking { run, ended, .. } => {
                 self.checked(id, run, ended, inspection, effects);
             }

@@ -22,9 +22,11 @@ use crate::{
     attempts::Attempts,
     budget::Costs,
     case::{Case, Stage},
+    correlate::Correlation,
     detect::Detector,
     facts::Facts,
     guard::is_in_force,
+    notice::Notices,
     policy::Policy,
 };
 
@@ -45,8 +47,8 @@ pub struct State {
     pub(crate) facts: Facts,
     pub(crate) detector: Detector,
     pub(crate) cases: BTreeMap<IncidentId, Case>,
-    /// Incidents of the last 30 days, for recurrence.
-    pub(crate) past: VecDeque<Past>,
+    pub(crate) notices: Notices,
+    pub(crate) correlation: Correlation,
     pub(crate) attempts: Attempts,
     pub(crate) inhibits: Vec<Inhibit>,
     pub(crate) inhibit_next: u64,
@@ -60,14 +62,6 @@ pub struct State {
     window_lossy: bool,
     /// Hooks that do less.
     pub(crate) costs: Costs,
-}
-
-/// An incident that once opened.
-#[derive(Clone, Debug)]
-pub(crate) struct Past {
-    pub(crate) subject: hostmedic_model::subject::Subject,
-    pub(crate) title: String,
-    pub(crate) opened_wall_ms: i64,
 }
 
 impl State {
@@ -84,7 +78,8 @@ impl State {
             facts: Facts::default(),
             detector: Detector::default(),
             cases: BTreeMap::new(),
-            past: VecDeque::new(),
+            notices: Notices::default(),
+            correlation: Correlation::default(),
             attempts: Attempts::default(),
             inhibits: Vec::new(),
             inhibit_next: 1,
@@ -108,6 +103,9 @@ impl State {
         };
         self.attempts.live(self.now, &self.boot);
         let mut effects = Vec::new();
+        if let Some(notice) = self.notices.live(at) {
+            self.gather_notice(notice, &mut effects);
+        }
         match wake {
             Wake::Tick => self.tick(&mut effects),
             Wake::Signal(signal) => self.gather_signal(&signal, &mut effects),
@@ -141,6 +139,10 @@ impl State {
         for id in &ids {
             self.advance(id, effects);
         }
+        let missed = self.notices.look(now, &self.facts, self.calendar.as_ref());
+        for notice in missed {
+            self.gather_notice(notice, effects);
+        }
         self.forget_over();
     }
 
@@ -164,7 +166,10 @@ impl State {
         let losses = in_kernel
             .saturating_add(queues.undecodable)
             .saturating_add(queues.queue_full);
-        self.window_lossy |= losses != self.losses;
+        if losses != self.losses {
+            self.window_lossy = true;
+            self.notices.lost();
+        }
         self.losses = losses;
     }
 

@@ -6,7 +6,7 @@ use std::{borrow::Borrow, collections::BTreeMap};
 use hostmedic_model::{
     command::Command,
     decision::Verdict,
-    incident::{IncidentId, IncidentStatus},
+    incident::{Evidence, IncidentId, IncidentStatus},
     intent::{Intent, IntentId},
     playbook::{
         Approval, Check, Describe, Limits, Phase, Playbook, Remedy, RiskClass, StepTemplate,
@@ -19,8 +19,9 @@ use hostmedic_model::{
 
 use crate::{
     case::{Case, EVIDENCE_MAX, Run, Stage},
+    gather::severity_of,
     guard::is_in_force,
-    pipeline::{Past, State},
+    pipeline::State,
 };
 
 /// What the chain says about intents.
@@ -82,23 +83,35 @@ impl State {
         self.attempts.live(record.at, &record.boot);
         match &record.body {
             Body::IncidentOpened(incident) => {
-                self.past.push_back(Past {
-                    subject: incident.subject.clone(),
-                    title: incident.title.clone(),
-                    opened_wall_ms: record.at.wall_ms,
-                });
                 let mut incident = incident.clone();
+                incident
+                    .evidence
+                    .iter()
+                    .for_each(|piece| self.recall_evidence(piece));
                 if record.boot != self.boot {
                     // Moments of another boot mean nothing on this one's clock.
                     incident.last_at.boot_ns = 0;
                 }
                 let look_at = self.now;
-                self.cases
-                    .insert(incident.id.clone(), Case::new(incident, look_at));
+                if let Some(case) = self.cases.get_mut(&incident.id) {
+                    // Opened again: what was tried before still counts.
+                    case.incident = incident;
+                    case.decided = None;
+                    case.enter(Stage::Waiting { look_at });
+                } else {
+                    self.correlation.remember(&incident, record.at.wall_ms);
+                    self.cases
+                        .insert(incident.id.clone(), Case::new(incident, look_at));
+                }
             }
             Body::IncidentExtended { incident, evidence } => {
+                self.recall_evidence(evidence);
+                if let Evidence::Child(child) = evidence {
+                    self.set_parent(&child.incident, incident);
+                }
                 if let Some(case) = self.cases.get_mut(incident) {
                     case.incident.extended += 1;
+                    case.incident.severity = case.incident.severity.max(severity_of(evidence));
                     if case.incident.evidence.len() < EVIDENCE_MAX {
                         case.incident.evidence.push(evidence.clone());
                     }
@@ -164,6 +177,12 @@ impl State {
             | Body::StepEnded(_)
             | Body::Indeterminate { .. }
             | Body::ReplicationRefused { .. } => {}
+        }
+    }
+
+    fn recall_evidence(&mut self, evidence: &Evidence) {
+        if let Evidence::Signal(signal) = evidence {
+            self.notices.recall_oom(signal);
         }
     }
 

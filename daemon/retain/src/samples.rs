@@ -324,6 +324,8 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
             evidence: evidence.clone(),
             extended: 2,
             recurrences_30d: 1,
+            parent: None,
+            similar: None,
         }),
         Body::IncidentClosed {
             incident: incident.clone(),

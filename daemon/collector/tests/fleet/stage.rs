@@ -232,6 +232,8 @@ pub(crate) fn opened(id: &str, wall_ms: i64) -> Body {
         evidence: vec![],
         extended: 0,
         recurrences_30d: 0,
+        parent: None,
+        similar: None,
     })
 }
 

@@ -1,9 +1,12 @@
 //! One piece of evidence, and the words of the model, as people say them.
 
+use std::time::Duration;
+
 use hostmedic_model::{
     anomaly::Severity,
     decision::{Stance, Verdict},
     incident::{Evidence, IncidentStatus},
+    notice::{Notice, Noticed},
     outcome::Verification,
     playbook::Phase,
     sample::Measure,
@@ -12,7 +15,7 @@ use hostmedic_model::{
     unit::{ActiveState, UnitState},
 };
 
-use super::text::{Tone, size};
+use super::text::{Tone, size, span};
 
 /// When it happened.
 pub(crate) fn moment(evidence: &Evidence) -> At {
@@ -20,6 +23,8 @@ pub(crate) fn moment(evidence: &Evidence) -> At {
         Evidence::Signal(signal) => signal.at,
         Evidence::Anomaly(anomaly) => anomaly.at,
         Evidence::Sample(sample) => sample.at,
+        Evidence::Notice(notice) => notice.at,
+        Evidence::Child(child) => child.at,
     }
 }
 
@@ -43,6 +48,40 @@ pub(crate) fn line(evidence: &Evidence) -> String {
                 number(sample.series.measure, sample.value)
             )
         }
+        Evidence::Notice(notice) => format!(
+            "{}: {}: {}",
+            notice.subject,
+            notice.noticed.title(),
+            noticed(notice)
+        ),
+        Evidence::Child(child) => format!(
+            "{}: {} ({}), below this one",
+            child.subject, child.title, child.incident
+        ),
+    }
+}
+
+/// What was counted, and what is usual.
+fn noticed(notice: &Notice) -> String {
+    let (observed, expected, over) = (notice.observed, notice.expected, notice.over);
+    let seconds = |count: f64| span(Duration::from_secs(count.max(0.0) as u64));
+    match notice.noticed {
+        Noticed::CrashLoop => format!("{observed:.0} restarts and failures within {over}"),
+        Noticed::OomAgain => format!("{observed:.0} kills within {over}"),
+        Noticed::ErrorSurge
+        | Noticed::DropSurge
+        | Noticed::RetransmitSurge
+        | Noticed::ResetSurge
+        | Noticed::RefusalSurge => {
+            format!("{observed:.0} within {over}, usual are {expected:.1}")
+        }
+        Noticed::Silent | Noticed::NotStarted => format!(
+            "none for {}, its pauses were at most {}",
+            seconds(observed),
+            seconds(expected)
+        ),
+        Noticed::ClockStep => format!("by {:+.1} s", observed / 1000.0),
+        Noticed::Storm => format!("{observed:.0} within {over}"),
     }
 }
 

@@ -79,10 +79,25 @@ fn head(incident: &Incident, style: Style) -> String {
         head += &format!(", over {} ({took} later)", utc_ms(closed_at.wall_ms));
     }
     let before = usize::try_from(incident.recurrences_30d).unwrap_or(usize::MAX);
-    head + &format!(
+    head += &format!(
         "; {} in the 30 days before\n",
         count(before, "such incident")
-    )
+    );
+    if let Some(similar) = &incident.similar {
+        let elsewhere = usize::try_from(similar.count).unwrap_or(usize::MAX);
+        head += &format!(
+            "{} elsewhere in that time, the newest {}\n",
+            count(elsewhere, "such incident"),
+            clean(&similar.last.0)
+        );
+    }
+    if let Some(parent) = &incident.parent {
+        head += &format!(
+            "below {}, which is taken to be its cause\n",
+            clean(&parent.0)
+        );
+    }
+    head
 }
 
 /// The moment that everything is counted from.
@@ -208,7 +223,10 @@ fn checks(outcome: &Outcome, distance: &str, style: Style) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hostmedic_model::{incident::IncidentId, time::BootId};
+    use hostmedic_model::{
+        incident::{IncidentId, Similar},
+        time::BootId,
+    };
     use hostmedic_serve::testing;
 
     use super::*;
@@ -256,6 +274,25 @@ mod tests {
         let text = page(&detail(testing::RESOLVED), Style::default());
         assert!(text.contains("\\u{1b}[2Jall is well"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn a_child_names_its_parent_and_others_like_it() {
+        let mut detail = detail(testing::HELD);
+        detail.incident.parent = Some(IncidentId(testing::WAITING.to_owned()));
+        detail.incident.similar = Some(Similar {
+            count: 2,
+            last: IncidentId(testing::RESOLVED.to_owned()),
+        });
+        let text = page(&detail, Style::default());
+        assert!(
+            text.contains(&format!("below {}", testing::WAITING)),
+            "{text}"
+        );
+        assert!(
+            text.contains("2 such incidents elsewhere in that time"),
+            "{text}"
+        );
     }
 
     /// After a reboot the boot clock starts anew; the wall clock still tells the distance.

@@ -2,7 +2,7 @@
 
 use hostmedic_model::{
     command::Inhibit,
-    incident::Incident,
+    incident::{Incident, IncidentId},
     playbook::{Playbook, Remedy, StepTemplate, Target},
     time::At,
 };
@@ -11,6 +11,9 @@ use super::{
     evidence::{phase, severity, status},
     text::{Style, Table, short, span, utc},
 };
+
+/// Deeper than incidents can stand.
+const DEPTH_MAX: usize = 8;
 
 /// `medic incidents`.
 pub(crate) fn incidents(incidents: &[Incident], all: bool, style: Style) -> String {
@@ -22,7 +25,7 @@ pub(crate) fn incidents(incidents: &[Incident], all: bool, style: Style) -> Stri
         };
     }
     let mut table = Table::with_head(&["INCIDENT", "OPENED (UTC)", "SEVERITY", "STATUS", "WHAT"]);
-    for incident in incidents {
+    for (depth, incident) in below_parents(incidents) {
         let (how_bad, severity_tone) = severity(incident.severity);
         let (now, status_tone) = status(incident.status);
         table.row([
@@ -30,10 +33,49 @@ pub(crate) fn incidents(incidents: &[Incident], all: bool, style: Style) -> Stri
             (utc(incident.opened_at.wall_ms), None),
             (how_bad.to_owned(), severity_tone),
             (now.to_owned(), status_tone),
-            (incident.title.clone(), None),
+            (format!("{}{}", branch(depth), what(incident)), None),
         ]);
     }
     table.render(style)
+}
+
+/// Incidents in their order, each followed by those that it is taken to have caused; with how deep
+/// they stand. One whose parent is not in the list stands for itself.
+fn below_parents(incidents: &[Incident]) -> Vec<(usize, &Incident)> {
+    let is_listed = |id: &IncidentId| incidents.iter().any(|incident| incident.id == *id);
+    let is_top = |incident: &&Incident| incident.parent.as_ref().is_none_or(|id| !is_listed(id));
+    let mut waiting: Vec<_> = incidents
+        .iter()
+        .rev()
+        .filter(is_top)
+        .map(|top| (0, top))
+        .collect();
+    let mut ordered = Vec::new();
+    while let Some((depth, incident)) = waiting.pop() {
+        ordered.push((depth, incident));
+        // A list that goes in circles would otherwise never end.
+        if depth < DEPTH_MAX {
+            let is_child = |other: &&Incident| other.parent.as_ref() == Some(&incident.id);
+            let children = incidents.iter().rev().filter(is_child);
+            waiting.extend(children.map(|child| (depth + 1, child)));
+        }
+    }
+    ordered
+}
+
+fn branch(depth: usize) -> String {
+    match depth {
+        0 => String::new(),
+        _ => format!("{}└ ", "  ".repeat(depth - 1)),
+    }
+}
+
+/// The title; below a parent also what it is about, since that is all that tells children apart.
+fn what(incident: &Incident) -> String {
+    match incident.parent {
+        Some(_) => format!("{}: {}", incident.subject, incident.title),
+        None => incident.title.clone(),
+    }
 }
 
 /// `medic inhibit --list`. `now` is the daemon's.
@@ -131,6 +173,33 @@ mod tests {
         ]
         .join("\n");
         assert_eq!(text, include_str!("snapshots/lists.txt"), "\n{text}");
+    }
+
+    #[test]
+    fn children_stand_below_their_parent() {
+        let mut listed = testing::incidents();
+        let parent = listed[2].id.clone();
+        listed[0].parent = Some(parent);
+        let text = incidents(&listed, true, Style::default());
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "\n{text}");
+        assert!(lines[2].contains(testing::RESOLVED), "\n{text}");
+        assert!(
+            lines[3].contains("└ mount /var: /var is filling"),
+            "\n{text}"
+        );
+        // Without its parent in the list it stands for itself.
+        let alone = incidents(&listed[..1], false, Style::default());
+        assert!(!alone.contains('└'), "\n{alone}");
+    }
+
+    #[test]
+    fn lists_that_go_in_circles_end() {
+        let mut listed = testing::incidents();
+        listed.truncate(2);
+        listed[0].parent = Some(listed[1].id.clone());
+        listed[1].parent = Some(listed[0].id.clone());
+        assert!(incidents(&listed, true, Style::default()).contains("INCIDENT"));
     }
 
     #[test]

@@ -201,6 +201,8 @@ fn resolved_incident() -> Incident {
         ],
         extended: 1,
         recurrences_30d: 0,
+        parent: None,
+        similar: None,
     }
 }
 
@@ -217,6 +219,8 @@ fn held_incident() -> Incident {
         evidence: vec![oom_kill("db.service", at(788_000), 4890, "postgres")],
         extended: 0,
         recurrences_30d: 2,
+        parent: None,
+        similar: None,
     }
 }
 
@@ -253,6 +257,8 @@ fn waiting_incident() -> Incident {
         ],
         extended: 1,
         recurrences_30d: 0,
+        parent: None,
+        similar: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! then the schema tests ask for it in `openapi.json`.
 
 mod facts;
+mod incidents;
 
 use hostmedic_model::{
     anomaly::Severity,
@@ -60,7 +61,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
     }
     vec![
         ("Status", json([testing::status()])),
-        ("Incident", json(testing::incidents())),
+        ("Incident", json(incidents::incidents())),
         ("Record", json(testing::records())),
         ("Playbook", json(testing::playbooks())),
         ("Body", covered(bodies(), body)),
@@ -135,7 +136,7 @@ kinds!(body(Body): Started, Stopped, Coverage, IncidentOpened, IncidentExtended,
     HookMode, Decision, Proposed, Command, Inhibited, Intent, Captured, StepEnded, Indeterminate, Outcome,
     ReplicationRefused);
 kinds!(command(Command): Approve, Reject, Inhibit, LiftInhibit, Pause, Resume);
-kinds!(evidence_kind(Evidence): Signal, Anomaly, Sample);
+kinds!(evidence_kind(Evidence): Signal, Anomaly, Sample, Notice, Child);
 kinds!(fact(Fact): OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask, RcuStall,
     HardwareError, BlockError, ScsiError, WritebackError, FilesystemError, MountReadOnly,
     PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure, MemoryEvents, CgroupMade,
@@ -281,6 +282,7 @@ fn evidence_of_the_night() -> Vec<Evidence> {
 
 fn evidence() -> Vec<Evidence> {
     let mut evidence = evidence_of_the_night();
+    evidence.extend(incidents::evidence());
     evidence.extend(every_fact().into_iter().map(|fact| {
         Evidence::Signal(Signal {
             at: testing::T0,

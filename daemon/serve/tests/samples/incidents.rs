@@ -1,0 +1,61 @@
+//! Samples of how incidents stand to one another.
+
+use hostmedic_model::{
+    anomaly::Severity,
+    incident::{Child, Evidence, Incident, IncidentId, Similar},
+    notice::{Notice, Noticed},
+    subject::Subject,
+    time::Span,
+};
+use hostmedic_serve::testing;
+
+/// Incidents of the night, and one with everything that can be absent.
+pub(super) fn incidents() -> Vec<Incident> {
+    let mut incidents = testing::incidents();
+    let child = incidents.first().cloned().map(|incident| Incident {
+        parent: Some(IncidentId(testing::HELD.to_owned())),
+        similar: Some(Similar {
+            count: 2,
+            last: IncidentId(testing::RESOLVED.to_owned()),
+        }),
+        ..incident
+    });
+    incidents.extend(child);
+    incidents
+}
+
+/// What detectors of events notice, and a child.
+pub(super) fn evidence() -> Vec<Evidence> {
+    let noticed = [
+        Noticed::CrashLoop,
+        Noticed::OomAgain,
+        Noticed::ErrorSurge,
+        Noticed::DropSurge,
+        Noticed::RetransmitSurge,
+        Noticed::ResetSurge,
+        Noticed::RefusalSurge,
+        Noticed::Silent,
+        Noticed::NotStarted,
+        Noticed::ClockStep,
+        Noticed::Storm,
+    ];
+    let notice = |noticed| {
+        Evidence::Notice(Notice {
+            at: testing::T0,
+            subject: Subject::Host,
+            noticed,
+            severity: Severity::Warning,
+            observed: 540.0,
+            expected: 2.5,
+            over: Span::minutes(1),
+        })
+    };
+    let child = Evidence::Child(Child {
+        at: testing::T0,
+        incident: IncidentId(testing::WAITING.to_owned()),
+        subject: Subject::Host,
+        title: "unit failed".to_owned(),
+        severity: Severity::Critical,
+    });
+    noticed.into_iter().map(notice).chain([child]).collect()
+}
