@@ -25,6 +25,8 @@ use crate::{
     detect::Detector,
     facts::Facts,
     guard::is_in_force,
+    lessons::Lessons,
+    matching::catalogue::Catalogue,
     policy::Policy,
 };
 
@@ -60,6 +62,9 @@ pub struct State {
     window_lossy: bool,
     /// Hooks that do less.
     pub(crate) costs: Costs,
+    /// What incidents' texts are compared with; without it structure alone decides.
+    pub(crate) catalogue: Option<Catalogue>,
+    pub(crate) lessons: Lessons,
 }
 
 /// An incident that once opened.
@@ -96,6 +101,8 @@ impl State {
             losses: 0,
             window_lossy: false,
             costs: Costs::default(),
+            catalogue: None,
+            lessons: Lessons::default(),
         }
     }
 
@@ -119,6 +126,11 @@ impl State {
                 incident,
                 inspection,
             } => self.inspected(&incident, &inspection, &mut effects),
+            Wake::Embedded {
+                incident,
+                text,
+                vector,
+            } => self.embedded(&incident, &text, vector, &mut effects),
             Wake::Captured(captured) => self.captured(captured, &mut effects),
             Wake::StepEnded(end) => self.step_ended(&end, &mut effects),
             Wake::Command {
@@ -141,6 +153,7 @@ impl State {
         for id in &ids {
             self.advance(id, effects);
         }
+        self.learn_again(effects);
         self.forget_over();
     }
 
