@@ -12,6 +12,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use hostmedic_model::{
+    command::Judgement,
     signal::SignalKind,
     subject::{BadUnitName, UnitName},
     time::Span,
@@ -80,6 +81,17 @@ pub(crate) enum Task {
         /// Why, for those who read the audit chain later.
         #[arg(long)]
         reason: String,
+    },
+    /// Says whether the right playbook was found, so that the matcher learns from it.
+    Judge {
+        /// The incident.
+        id: String,
+        /// right, wrong, or forget to take back what the incident has taught.
+        #[arg(value_parser = judgement)]
+        judgement: Judgement,
+        /// The playbook that is meant; without it, the one that `medic why` has first.
+        #[arg(long, value_name = "NAME")]
+        playbook: Option<String>,
     },
     /// Leaves a unit, or the whole host, alone for a while; or lists or lifts that.
     Inhibit(Inhibit),
@@ -219,6 +231,12 @@ fn every(text: &str) -> Result<Span, String> {
     } else {
         Err(format!("`{text}` is not within 200ms..=1h"))
     }
+}
+
+/// The model's word for a judgement.
+fn judgement(word: &str) -> Result<Judgement, String> {
+    serde_json::from_value(word.into())
+        .map_err(|_| format!("`{word}` is none of right, wrong and forget"))
 }
 
 /// The model's word for a kind of event.

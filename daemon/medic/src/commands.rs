@@ -35,6 +35,11 @@ pub(crate) async fn run(cli: &Cli, out: &Out) -> Result<Exit, Failed> {
             operate::approve(&client, out, id, binding.as_deref()).await
         }
         Task::Reject { id, reason } => operate::reject(&client, out, id, reason).await,
+        Task::Judge {
+            id,
+            judgement,
+            playbook,
+        } => operate::judge(&client, out, id, *judgement, playbook.clone()).await,
         Task::Inhibit(inhibit) => operate::inhibit(&client, out, inhibit).await,
         Task::Pause { reason, state } => operate::pause(&client, out, reason, &state.dir).await,
         Task::Resume { state } => operate::resume(&client, out, &state.dir).await,

@@ -9,6 +9,7 @@ pub(crate) mod evidence;
 pub(crate) mod fleet;
 pub(crate) mod incident;
 pub(crate) mod lists;
+pub(crate) mod matched;
 pub(crate) mod playbook;
 pub(crate) mod plot;
 pub(crate) mod probes;

@@ -143,7 +143,9 @@ impl Daemon for Api {
 
     async fn command(&self, by: Operator, command: Command) -> Result<String, CommandRefused> {
         let known = match &command {
-            Command::Approve { incident, .. } | Command::Reject { incident, .. } => {
+            Command::Approve { incident, .. }
+            | Command::Reject { incident, .. }
+            | Command::Judge { incident, .. } => {
                 let id = incident.clone();
                 let (incident, _) = self.ask(|reply| Question::Incident { id, reply }).await?;
                 incident.is_some()
@@ -158,7 +160,11 @@ impl Daemon for Api {
             })
             .await?;
         answer.map_err(|reason| match &command {
-            Command::Approve { incident, .. } | Command::Reject { incident, .. } if !known => {
+            Command::Approve { incident, .. }
+            | Command::Reject { incident, .. }
+            | Command::Judge { incident, .. }
+                if !known =>
+            {
                 CommandRefused::Unknown {
                     what: format!("incident {incident}"),
                 }

@@ -18,6 +18,18 @@ pub struct Operator {
     pub name: String,
 }
 
+/// What an operator says of a match, for the matcher to learn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judgement {
+    /// It was the right playbook.
+    Right,
+    /// It was the wrong one.
+    Wrong,
+    /// Take back what this incident has taught.
+    Forget,
+}
+
 /// A request that changes what hostmedic may do. It can never make it do something at once
 /// but approve a proposal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +49,15 @@ pub enum Command {
         incident: IncidentId,
         /// Why.
         reason: String,
+    },
+    /// Say whether a playbook was the right one for an incident: the matcher learns from it.
+    Judge {
+        /// The incident.
+        incident: IncidentId,
+        /// The playbook's name; `None` takes the one that the newest ranking has first.
+        playbook: Option<String>,
+        /// What is said of it.
+        judgement: Judgement,
     },
     /// Leave a unit, or the whole host, alone for a while.
     Inhibit {

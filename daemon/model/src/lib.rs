@@ -12,6 +12,7 @@ mod fact;
 pub mod incident;
 pub mod intent;
 pub mod loss;
+pub mod matched;
 pub mod notice;
 pub mod outcome;
 pub mod playbook;

@@ -8,6 +8,7 @@ use crate::{
     incident::{Evidence, Incident, IncidentId},
     intent::{Intent, IntentId},
     loss::{Blind, HookCounters, HookMode, HookModeChange, HookReport, QueueCounters},
+    matched::Matched,
     outcome::{Outcome, StepEnd},
     time::{At, BootId},
 };
@@ -69,6 +70,8 @@ pub enum Body {
         /// Why.
         reason: String,
     },
+    /// The library was ranked for an incident; only news is written.
+    Matched(Matched),
     /// Something was decided.
     Decision(Decision),
     /// An operator is asked.
@@ -109,6 +112,7 @@ impl Body {
             Self::IncidentExtended { incident, .. }
             | Self::IncidentClosed { incident, .. }
             | Self::Indeterminate { incident, .. } => incident,
+            Self::Matched(matched) => &matched.incident,
             Self::Decision(decision) => &decision.incident,
             Self::Proposed(proposal) => &proposal.incident,
             Self::Intent(intent) => &intent.incident,
@@ -116,7 +120,9 @@ impl Body {
             Self::StepEnded(end) => return end.intent.incident(),
             Self::Outcome(outcome) => &outcome.incident,
             Self::Command(command) => match &command.command {
-                Command::Approve { incident, .. } | Command::Reject { incident, .. } => incident,
+                Command::Approve { incident, .. }
+                | Command::Reject { incident, .. }
+                | Command::Judge { incident, .. } => incident,
                 _ => return None,
             },
             Self::Started(_)

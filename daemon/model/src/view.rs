@@ -19,6 +19,7 @@ use crate::{
     decision::{Decision, PlaybookRef},
     incident::{Incident, IncidentId, IncidentStatus},
     loss::{HookCounters, HookReport, QueueCounters},
+    matched::Matched,
     playbook::Phase,
     record::{Body, Record},
     subject::Subject,
@@ -165,6 +166,19 @@ pub struct IncidentDetail {
     pub timeline: Vec<Record>,
 }
 
+impl IncidentDetail {
+    /// The newest ranking of the library by the incident's text.
+    pub fn matched(&self) -> Option<&Matched> {
+        let newest_first = self.timeline.iter().rev();
+        newest_first
+            .filter_map(|record| match &record.body {
+                Body::Matched(matched) => Some(matched),
+                _ => None,
+            })
+            .next()
+    }
+}
+
 /// Why hostmedic did, or did not, act on an incident: `medic why ID`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,6 +191,9 @@ pub struct Why {
     pub title: String,
     /// Where it stands.
     pub status: IncidentStatus,
+    /// The newest ranking of the library by its text; `None` where none was made.
+    #[serde(default)]
+    pub matched: Option<Matched>,
     /// The newest decision, with every guard; `None` while nothing is decided.
     pub decision: Option<Decision>,
     /// Its proposal, if one waits.
@@ -185,6 +202,7 @@ pub struct Why {
 
 impl From<IncidentDetail> for Why {
     fn from(detail: IncidentDetail) -> Self {
+        let matched = detail.matched().cloned();
         let decision = detail
             .timeline
             .into_iter()
@@ -198,6 +216,7 @@ impl From<IncidentDetail> for Why {
             subject: detail.incident.subject,
             title: detail.incident.title,
             status: detail.incident.status,
+            matched,
             decision,
             proposal: detail.proposal,
         }

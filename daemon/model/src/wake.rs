@@ -12,6 +12,7 @@ use crate::{
     signal::Signal,
     subject::UnitName,
     unit::UnitSnapshot,
+    vector::Vector,
     view::Budget,
 };
 
@@ -46,6 +47,15 @@ pub enum Wake {
         incident: IncidentId,
         /// What was found.
         inspection: Inspection,
+    },
+    /// Answer to [`Effect::Embed`].
+    Embedded {
+        /// For which incident.
+        incident: IncidentId,
+        /// The text, as it was given: what has changed since is no answer.
+        text: String,
+        /// Its meaning; `Err` says why there is none.
+        vector: Result<Vector, String>,
     },
     /// Answer to [`Effect::Capture`].
     Captured(Captured),
@@ -112,6 +122,13 @@ pub enum Effect {
         unit: UnitName,
         /// More units whose being down matters.
         also: Vec<UnitName>,
+    },
+    /// Turn a text into its meaning. Changes nothing. Only asked for when there is a catalogue.
+    Embed {
+        /// For which incident.
+        incident: IncidentId,
+        /// The text; at most about a thousand bytes.
+        text: String,
     },
     /// Capture evidence before the first step. Changes nothing.
     Capture {

@@ -11,6 +11,8 @@ use hostmedic_model::{
     time::At,
 };
 
+use crate::reading::Reading;
+
 /// Evidence kept in one incident.
 pub(crate) const EVIDENCE_MAX: usize = 64;
 /// How long an answer from outside is waited for, beyond its own deadline.
@@ -33,6 +35,8 @@ pub(crate) struct Case {
     pub(crate) attempts: u32,
     /// How often it came back of late: one that flaps closes later.
     pub(crate) flaps: u32,
+    /// The incident in words, and what they mean.
+    pub(crate) reading: Reading,
 }
 
 /// A plan being carried out.
@@ -53,6 +57,8 @@ pub(crate) struct Run {
 pub(crate) enum Stage {
     /// Waiting for a playbook to fit; looked at again at this moment.
     Waiting { look_at: At },
+    /// The meaning of its text was asked for.
+    Reading { since: At },
     /// A fresh look was asked for; with the approval it is for, if any.
     Inspecting {
         since: At,
@@ -96,6 +102,7 @@ impl Case {
             reason: (look_at, String::new()),
             attempts: 0,
             flaps: 0,
+            reading: Reading::default(),
         }
     }
 
@@ -104,7 +111,7 @@ impl Case {
         self.incident.status = match &stage {
             Stage::Waiting { .. } => IncidentStatus::Open,
             // A look changes nothing that people should see.
-            Stage::Inspecting { .. } => self.incident.status,
+            Stage::Reading { .. } | Stage::Inspecting { .. } => self.incident.status,
             Stage::Held { .. } => IncidentStatus::Held,
             Stage::Proposed { .. } => IncidentStatus::AwaitingApproval,
             Stage::Capturing { .. } | Stage::Acting { .. } => IncidentStatus::Acting,

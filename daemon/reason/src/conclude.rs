@@ -84,6 +84,7 @@ impl State {
             verification,
             checks,
         })));
+        self.learn_outcome(id, &run.playbook.name, verification);
         if verification == Verification::Resolved {
             self.close(id, IncidentStatus::Resolved, "verified", effects);
         } else {

@@ -31,8 +31,12 @@ const NO_MATCH_AFTER: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 impl State {
-    /// Finds a playbook; if one fits, asks for a fresh look before anything is decided.
+    /// Reads the incident if it says something new, then finds a playbook; if one fits, asks for a
+    /// fresh look before anything is decided.
     pub(crate) fn match_and_look(&mut self, id: &IncidentId, effects: &mut Vec<Effect>) {
+        if self.read(id, effects) {
+            return;
+        }
         let now = self.now;
         let Some(case) = self.cases.get(id) else {
             return;
@@ -42,12 +46,8 @@ impl State {
             Match::None => {
                 let waited = now.since(case.incident.last_at);
                 if waited >= NO_MATCH_AFTER {
-                    self.record_plain(
-                        id,
-                        Verdict::Hold,
-                        "no playbook fits: people must look",
-                        effects,
-                    );
+                    let reason = self.no_trigger(id);
+                    self.record_plain(id, Verdict::Hold, &reason, effects);
                 }
                 let pause = if waited < NO_MATCH_AFTER {
                     NO_MATCH_AFTER.saturating_sub(waited)
@@ -179,8 +179,12 @@ impl State {
         let evidence = evidence_hash(&playbook, &target, inspection);
         // An approval holds for what was shown, not for what has become of it since.
         let approval = approval.filter(|approval| approval.evidence == evidence);
+        self.record_ranking(id, effects);
+        let not_for = self.not_for_excess(id, &playbook.name);
         let guards = guard::ask_all(&Look {
             now,
+            opinion: &self.opinion(id, &playbook),
+            check: &matching::check(&playbook, &subject, &self.facts, now, not_for),
             policy: &self.policy,
             playbook: &playbook,
             subject: &subject,

@@ -8,7 +8,7 @@ use std::{
 
 use hostmedic_model::{
     calendar::Purpose,
-    sample::{Sample, Series},
+    sample::{Measure, Sample, Series},
     signal::{Fact, Signal, SignalKind},
     subject::{Subject, UnitName},
     time::At,
@@ -185,6 +185,36 @@ impl Facts {
 
     pub(crate) fn sample(&self, series: &Series) -> Option<&Sample> {
         self.samples.get(series)
+    }
+
+    /// The newest numbers of a subject, by measure.
+    pub(crate) fn samples_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+    ) -> impl Iterator<Item = &'a Sample> {
+        self.samples
+            .iter()
+            .filter(move |(series, _)| series.subject == *subject)
+            .map(|(_, sample)| sample)
+    }
+
+    /// The largest of a measure's newest numbers.
+    pub(crate) fn largest(&self, measure: Measure) -> Option<&Sample> {
+        let of_measure = self.samples.values();
+        of_measure
+            .filter(|sample| sample.series.measure == measure)
+            .max_by(|a, b| a.value.total_cmp(&b.value))
+    }
+
+    /// Signals about a subject within `span` before `now`, oldest first.
+    pub(crate) fn signals_of<'a>(
+        &'a self,
+        subject: &Subject,
+        span: Duration,
+        now: At,
+    ) -> impl Iterator<Item = &'a Signal> {
+        let signals = self.signals.get(subject).into_iter().flatten();
+        signals.filter(move |signal| now.since(signal.at) <= span)
     }
 
     /// Signals of a kind about a subject that are newer than `after`.

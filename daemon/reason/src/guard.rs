@@ -3,7 +3,9 @@
 
 mod approval;
 mod calendar;
+mod confidence;
 mod cooldown;
+mod evidence;
 mod fresh_telemetry;
 mod host_rate;
 mod inhibitor;
@@ -26,13 +28,14 @@ use hostmedic_model::{
     calendar::CalendarReading,
     command::{Inhibit, Operator},
     decision::{GuardVerdict, Stance},
+    matched::EvidenceCheck,
     playbook::{Phase, Playbook},
     subject::{Subject, UnitName},
     time::At,
     unit::UnitSnapshot,
 };
 
-use crate::{attempts::Attempts, facts::Facts, policy::Policy};
+use crate::{attempts::Attempts, facts::Facts, policy::Policy, reading::Opinion};
 
 /// Everything a guard may look at.
 pub(crate) struct Look<'a> {
@@ -52,6 +55,10 @@ pub(crate) struct Look<'a> {
     pub(crate) paused: Option<&'a str>,
     /// The operator who approved exactly this.
     pub(crate) approved: Option<&'a Operator>,
+    /// What the text matcher says of the playbook.
+    pub(crate) opinion: &'a Opinion,
+    /// What the host has told for and against the playbook.
+    pub(crate) check: &'a EvidenceCheck,
     /// Why the ledger cannot be written.
     pub(crate) ledger_failing: Option<&'a str>,
 }
@@ -92,7 +99,7 @@ fn refuse(reason: impl Into<String>) -> Word {
 type Named = (&'static str, fn(&Look<'_>) -> Word);
 
 /// Every guard, in the order they are shown.
-const ALL: [Named; 17] = [
+const ALL: [Named; 19] = [
     ("never_list", never_list::ask),
     ("protected_unit", protected_unit::ask),
     ("paused", paused::ask),
@@ -108,6 +115,8 @@ const ALL: [Named; 17] = [
     ("slice_rate", slice_rate::ask),
     ("host_rate", host_rate::ask),
     ("pre_checks", pre_checks::ask),
+    ("evidence", evidence::ask),
+    ("confidence", confidence::ask),
     ("phase", phase::ask),
     ("approval", approval::ask),
 ];

@@ -12,6 +12,7 @@ use hostmedic_model::{
 use crate::{
     case::{ANSWER_MAX, CAPTURE_MAX, STEP_GRACE, Stage},
     pipeline::State,
+    reading::is_late,
 };
 
 impl State {
@@ -26,6 +27,11 @@ impl State {
                 if now >= look_at && !self.close_if_quiet(id, effects) && !self.weather(id, effects)
                 {
                     self.match_and_look(id, effects);
+                }
+            }
+            Stage::Reading { since } => {
+                if is_late(since, now) {
+                    self.reading_ended(id, effects);
                 }
             }
             Stage::Escalated => _ = self.close_if_quiet(id, effects),

@@ -63,6 +63,11 @@ impl State {
                 );
                 Ok(format!("{incident} will not be acted on"))
             }
+            Command::Judge {
+                incident,
+                playbook,
+                judgement,
+            } => self.judge(incident, playbook.as_deref(), *judgement),
             Command::Inhibit { unit, span, reason } => {
                 self.inhibit(by, unit.clone(), *span, reason, effects)
             }

@@ -26,6 +26,8 @@ use crate::{
     detect::Detector,
     facts::Facts,
     guard::is_in_force,
+    lessons::Lessons,
+    matching::catalogue::Catalogue,
     notice::Notices,
     policy::Policy,
 };
@@ -62,6 +64,9 @@ pub struct State {
     window_lossy: bool,
     /// Hooks that do less.
     pub(crate) costs: Costs,
+    /// What incidents' texts are compared with; without it structure alone decides.
+    pub(crate) catalogue: Option<Catalogue>,
+    pub(crate) lessons: Lessons,
 }
 
 impl State {
@@ -91,6 +96,8 @@ impl State {
             losses: 0,
             window_lossy: false,
             costs: Costs::default(),
+            catalogue: None,
+            lessons: Lessons::default(),
         }
     }
 
@@ -117,6 +124,11 @@ impl State {
                 incident,
                 inspection,
             } => self.inspected(&incident, &inspection, &mut effects),
+            Wake::Embedded {
+                incident,
+                text,
+                vector,
+            } => self.embedded(&incident, &text, vector, &mut effects),
             Wake::Captured(captured) => self.captured(captured, &mut effects),
             Wake::StepEnded(end) => self.step_ended(&end, &mut effects),
             Wake::Command {
@@ -143,6 +155,7 @@ impl State {
         for notice in missed {
             self.gather_notice(notice, effects);
         }
+        self.learn_again(effects);
         self.forget_over();
     }
 

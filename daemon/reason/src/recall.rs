@@ -4,8 +4,8 @@
 use std::{borrow::Borrow, collections::BTreeMap};
 
 use hostmedic_model::{
-    command::Command,
-    decision::Verdict,
+    command::{Command, Judgement},
+    decision,
     incident::{Evidence, IncidentId, IncidentStatus},
     intent::{Intent, IntentId},
     playbook::{
@@ -21,6 +21,8 @@ use crate::{
     case::{Case, EVIDENCE_MAX, Run, Stage},
     gather::severity_of,
     guard::is_in_force,
+    lessons::Lesson,
+    matching::learned::Verdict,
     pipeline::State,
 };
 
@@ -28,6 +30,27 @@ use crate::{
 #[derive(Default)]
 struct Open {
     intents: BTreeMap<IntentId, Intent>,
+    /// The newest text of each incident, and the playbook of its newest intent.
+    texts: BTreeMap<IncidentId, String>,
+    playbooks: BTreeMap<IncidentId, String>,
+    /// The last word on what an incident teaches, by its record's place in the chain.
+    lessons: BTreeMap<u64, Lesson>,
+}
+
+impl Open {
+    /// Takes a word on an incident in, in place of any earlier; `None` takes it back.
+    fn teach(&mut self, seq: u64, incident: &IncidentId, said: Option<(String, Verdict)>) {
+        self.lessons.retain(|_, known| known.incident != *incident);
+        if let (Some((playbook, verdict)), Some(text)) = (said, self.texts.get(incident)) {
+            let lesson = Lesson {
+                incident: incident.clone(),
+                playbook,
+                text: text.clone(),
+                verdict,
+            };
+            self.lessons.insert(seq, lesson);
+        }
+    }
 }
 
 impl State {
@@ -42,6 +65,7 @@ impl State {
         self.attempts.live(now, &self.boot);
         let now = self.now;
         self.inhibits.retain(|inhibit| is_in_force(inhibit, now));
+        self.recall_lessons(open.lessons);
         for intent in open.intents.into_values() {
             let playbook = self.playbook_of(&intent);
             if let Some(case) = self.cases.get_mut(&intent.incident) {
@@ -127,11 +151,18 @@ impl State {
                     case.incident.closed_at = over.then_some(record.at);
                 }
             }
+            Body::Matched(matched) => {
+                let text = matched.text.clone();
+                open.texts.insert(matched.incident.clone(), text);
+                if let Some(case) = self.cases.get_mut(&matched.incident) {
+                    case.reading.recalled(matched);
+                }
+            }
             Body::Decision(decision) => {
                 if let Some(case) = self.cases.get_mut(&decision.incident) {
                     case.reason = (decision.at, decision.reason.clone());
                     // A proposal does not survive: what it showed may have changed.
-                    case.decided = (decision.verdict != Verdict::Propose)
+                    case.decided = (decision.verdict != decision::Verdict::Propose)
                         .then(|| crate::decide::key(decision.verdict, &decision.guards));
                 }
             }
@@ -142,6 +173,8 @@ impl State {
                         case.attempts += 1;
                     }
                 }
+                let name = intent.playbook.name.clone();
+                open.playbooks.insert(intent.incident.clone(), name);
                 // A later step of the same attempt takes the place of the one before it.
                 open.intents
                     .retain(|_, earlier| earlier.incident != intent.incident);
@@ -149,6 +182,11 @@ impl State {
             }
             Body::Outcome(outcome) => {
                 open.intents.remove(&outcome.intent);
+                let verdict = crate::lessons::verdict(outcome.verification);
+                let playbook = open.playbooks.get(&outcome.incident).cloned();
+                if let Some(said) = playbook.zip(verdict) {
+                    open.teach(record.seq, &outcome.incident, Some(said));
+                }
             }
             Body::Inhibited(inhibit) => {
                 self.inhibit_next = self.inhibit_next.max(inhibit.id + 1);
@@ -165,6 +203,24 @@ impl State {
                 }
                 Command::Resume => self.paused = None,
                 Command::LiftInhibit { id } => self.inhibits.retain(|inhibit| inhibit.id != *id),
+                Command::Judge {
+                    incident,
+                    playbook,
+                    judgement,
+                } => {
+                    let first = || {
+                        let case = self.cases.get(incident)?;
+                        let newest = case.reading.newest.as_ref()?;
+                        Some(newest.candidates.first()?.playbook.clone())
+                    };
+                    let verdict = match judgement {
+                        Judgement::Right => Some(Verdict::Right),
+                        Judgement::Wrong => Some(Verdict::Wrong),
+                        Judgement::Forget => None,
+                    };
+                    let said = playbook.clone().or_else(first).zip(verdict);
+                    open.teach(record.seq, incident, said);
+                }
                 Command::Approve { .. } | Command::Reject { .. } | Command::Inhibit { .. } => {}
             },
             Body::Started(_)

@@ -204,7 +204,10 @@ fn check_reason(command: &Command) -> Result<(), String> {
         Command::Reject { reason, .. }
         | Command::Pause { reason }
         | Command::Inhibit { reason, .. } => reason,
-        Command::Approve { .. } | Command::LiftInhibit { .. } | Command::Resume => return Ok(()),
+        Command::Approve { .. }
+        | Command::Judge { .. }
+        | Command::LiftInhibit { .. }
+        | Command::Resume => return Ok(()),
     };
     if reason.trim().is_empty() {
         Err("key `reason` is empty".to_owned())

@@ -363,7 +363,8 @@ impl SimWorld {
                     }));
                 }
                 Effect::Act(intent) => self.act(intent),
-                Effect::Reply { .. } | Effect::SetHookMode { .. } => {}
+                // The simulated host has no catalogue, so nothing is asked about meaning.
+                Effect::Embed { .. } | Effect::Reply { .. } | Effect::SetHookMode { .. } => {}
             }
         }
     }

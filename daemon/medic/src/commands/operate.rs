@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hostmedic_model::{
-    command::{Command, Proposal},
+    command::{Command, Judgement, Proposal},
     incident::IncidentId,
     view::{CommandAnswer, IncidentDetail, Status},
 };
@@ -101,6 +101,21 @@ pub(crate) async fn reject(
         },
     )
     .await
+}
+
+pub(crate) async fn judge(
+    client: &Client,
+    out: &Out,
+    id: &str,
+    judgement: Judgement,
+    playbook: Option<String>,
+) -> Result<Exit, Failed> {
+    let command = Command::Judge {
+        incident: IncidentId(id.to_owned()),
+        playbook,
+        judgement,
+    };
+    send(client, out, &command).await
 }
 
 pub(crate) async fn inhibit(client: &Client, out: &Out, inhibit: &Inhibit) -> Result<Exit, Failed> {

@@ -21,6 +21,9 @@ pub(crate) fn page(detail: &IncidentDetail, style: Style) -> String {
     let incident = &detail.incident;
     let start = start(incident);
     let mut page = head(incident, style);
+    if let Some(matched) = detail.matched() {
+        page += &format!("in words: {}\n", clean(&matched.text));
+    }
     page += &format!(
         "\n{}\n{}",
         style.paint(

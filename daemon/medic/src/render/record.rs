@@ -67,6 +67,18 @@ pub(crate) fn summary(body: &Body) -> (&'static str, String, Option<Tone>) {
             let (word, tone) = status(*now);
             (word, reason.clone(), tone)
         }
+        Body::Matched(matched) => {
+            let near = matched.candidates.first().map_or_else(
+                || "no playbook is near".to_owned(),
+                |first| format!("{} ({:.2})", first.playbook, first.confidence),
+            );
+            let text = match &matched.problem {
+                Some(problem) => format!("no ranking: {problem}"),
+                None => format!("{near}, route {}", matched.route.word()),
+            };
+            let tone = matched.problem.is_some().then_some(Tone::Warn);
+            ("matched", text, tone)
+        }
         Body::Decision(decision) => {
             let (word, tone) = verdict(decision.verdict);
             let playbook = decision.playbook.as_ref().map_or_else(
@@ -184,6 +196,14 @@ fn command_text(command: &Command) -> String {
     match command {
         Command::Approve { incident, .. } => format!("approve {incident}"),
         Command::Reject { incident, reason } => format!("reject {incident} ({reason})"),
+        Command::Judge {
+            incident,
+            playbook,
+            judgement,
+        } => {
+            let playbook = playbook.as_deref().unwrap_or("the nearest playbook");
+            format!("judge {incident}: {playbook} {judgement:?}").to_lowercase()
+        }
         Command::Inhibit { unit, span, reason } => format!(
             "inhibit {} for {span} ({reason})",
             unit.as_ref().map_or("every unit", |unit| unit.as_str())

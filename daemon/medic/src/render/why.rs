@@ -8,6 +8,7 @@ use hostmedic_model::{
 
 use super::{
     evidence::{phase, stance, status, unit_state, verdict},
+    matched,
     text::{Style, Table, Tone, clean, short, size, span, utc_ms},
 };
 
@@ -21,11 +22,15 @@ pub(crate) fn page(why: &Why, style: Style) -> String {
         tone.map_or_else(|| now.to_owned(), |tone| style.paint(tone, now)),
         clean(&why.title),
     );
-    let Some(decision) = &why.decision else {
-        return page + "nothing is decided yet\n";
-    };
-    page += &decided(decision, style);
-    page += &guards(&decision.guards, style);
+    if let Some(decision) = &why.decision {
+        page += &decided(decision, style);
+        page += &guards(&decision.guards, style);
+    } else {
+        page += "nothing is decided yet\n";
+    }
+    if let Some(matched) = &why.matched {
+        page += &format!("\n{}", matched::section(matched, style));
+    }
     if let Some(proposal) = &why.proposal {
         page += &format!(
             "\nproposed: {}\n  medic approve {} --binding {}\n",
@@ -205,6 +210,7 @@ mod tests {
     fn undecided_incident_says_so() {
         let mut why = why(testing::HELD);
         why.decision = None;
+        why.matched = None;
         assert!(page(&why, Style::default()).ends_with("nothing is decided yet\n"));
     }
 }

@@ -13,6 +13,8 @@ use hostmedic_model::{
     unit::{ActiveState, UnitState},
 };
 
+mod matched;
+
 use super::*;
 use crate::playbook;
 
@@ -35,6 +37,8 @@ struct Scene {
     paused: Option<String>,
     approved: Option<Operator>,
     ledger_failing: Option<String>,
+    opinion: Opinion,
+    check: EvidenceCheck,
 }
 
 fn name(unit: &str) -> UnitName {
@@ -95,6 +99,8 @@ fn scene() -> Scene {
         paused: None,
         approved: None,
         ledger_failing: None,
+        opinion: Opinion::Silent("there is none here".into()),
+        check: EvidenceCheck::default(),
     }
 }
 
@@ -134,6 +140,8 @@ fn objections(scene: &Scene) -> Vec<GuardVerdict> {
         paused: scene.paused.as_deref(),
         approved: scene.approved.as_ref(),
         ledger_failing: scene.ledger_failing.as_deref(),
+        opinion: &scene.opinion,
+        check: &scene.check,
     });
     assert_eq!(verdicts.len(), ALL.len());
     verdicts.retain(|verdict| verdict.stance != Stance::Pass);

@@ -13,7 +13,7 @@ const K1: f32 = 1.2;
 const B: f32 = 0.75;
 
 /// The terms of every document, and what each is worth in it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Bm25 {
     ids: BTreeMap<String, u32>,
     /// Per term: document, weight.

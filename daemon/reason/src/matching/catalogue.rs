@@ -2,7 +2,12 @@
 //!
 //! Texts and vectors come in from outside; nothing here embeds, reads or waits.
 
-use hostmedic_model::vector::Vector;
+use std::{fmt, sync::Arc};
+
+use hostmedic_model::{
+    matched::{EvidenceCheck, MatchedPlaybook},
+    vector::Vector,
+};
 
 use super::{
     COEFFICIENTS,
@@ -30,6 +35,7 @@ const CANDIDATES_MIN: usize = 32;
 /// less; a lead over it says no more than a lead over this.
 const RIVAL_MIN: f32 = 0.35;
 
+#[derive(Clone)]
 struct Known {
     name: String,
     meanings: Meanings,
@@ -38,10 +44,20 @@ struct Known {
 }
 
 /// Every playbook that can be matched.
+#[derive(Clone)]
 pub struct Catalogue {
     known: Vec<Known>,
     lexical: Bm25,
-    index: Option<Box<dyn Nearest>>,
+    index: Option<Arc<dyn Nearest>>,
+}
+
+impl fmt::Debug for Catalogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A million numbers tell nobody anything.
+        f.debug_struct("Catalogue")
+            .field("playbooks", &self.known.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// One question.
@@ -85,6 +101,35 @@ pub struct Candidate {
     pub margin: f32,
     /// How sure the matcher is of it.
     pub confidence: Confidence,
+}
+
+impl Candidate {
+    /// As it is recorded, with what the evidence says of it.
+    pub fn recorded(&self, evidence: EvidenceCheck) -> MatchedPlaybook {
+        // JSON knows no other numbers, and nobody more places.
+        let round = |value: f64| {
+            let rounded = (value * 1e4).round() / 1e4;
+            if rounded.is_finite() { rounded } else { 0.0 }
+        };
+        let short = |value: f32| round(f64::from(value));
+        let (parts, confidence) = (&self.parts, &self.confidence);
+        MatchedPlaybook {
+            playbook: self.playbook.clone(),
+            score: short(self.score),
+            nearness: short(parts.nearness.mean()),
+            bm25: short(parts.bm25),
+            phrases: u32::try_from(parts.phrases).unwrap_or(u32::MAX),
+            trigger_fired: parts.trigger_fired,
+            not_for_excess: short(parts.not_for_excess),
+            margin: short(self.margin),
+            matched: round(confidence.matched),
+            record_shift: round(confidence.record_shift),
+            recurrence_shift: round(confidence.recurrence_shift),
+            evidence_shift: round(confidence.evidence_shift),
+            confidence: round(confidence.value),
+            evidence,
+        }
+    }
 }
 
 /// A playbook that was looked at.
@@ -150,7 +195,7 @@ impl Catalogue {
     #[must_use]
     pub fn with_index(self, index: Box<dyn Nearest>) -> Self {
         Self {
-            index: Some(index),
+            index: Some(Arc::from(index)),
             ..self
         }
     }
@@ -199,6 +244,8 @@ impl Catalogue {
         let scored = self.scored(query);
         let best = scored.first().map_or(0.0, |scored| scored.score);
         let second = scored.get(1).map_or(0.0, |scored| scored.score);
+        let fired = scored.iter().filter(|scored| scored.parts.trigger_fired);
+        let only_one = fired.count() == 1;
         let matches: Vec<_> = scored
             .iter()
             .take(MATCHES_MAX)
@@ -215,6 +262,7 @@ impl Catalogue {
                         COEFFICIENTS.probability(scored.score, margin),
                         scored.record,
                         scored.recurrences_helped,
+                        only_one && scored.parts.trigger_fired,
                     ),
                 }
             })
@@ -316,160 +364,5 @@ impl Known {
 }
 
 #[cfg(test)]
-mod tests {
-    use hostmedic_model::vector::DIMENSIONS;
-
-    use super::*;
-
-    /// A bag of words: each goes to a place of its own, more or less.
-    fn embed(text: &str) -> Vector {
-        let mut values = [0.0; DIMENSIONS];
-        let terms = terms::sequence(text).into_iter();
-        for term in terms.filter(|term| terms::is_telling(term)) {
-            let place = term
-                .bytes()
-                .fold(7, |sum: usize, byte| sum * 31 + usize::from(byte));
-            values[place % DIMENSIONS] += 1.0;
-        }
-        Vector::direction_of(&values)
-    }
-
-    fn entry(name: &str, summary: &str, signals: &[&str], not_for: &[&str]) -> Entry {
-        Entry {
-            name: name.to_owned(),
-            summary: summary.to_owned(),
-            symptoms: Vec::new(),
-            signals: signals.iter().map(|text| (*text).to_owned()).collect(),
-            not_for: not_for.iter().map(|text| (*text).to_owned()).collect(),
-        }
-    }
-
-    fn library() -> Catalogue {
-        let entries = [
-            entry(
-                "oom",
-                "a service was killed because memory ran out",
-                &["Out of memory: Killed process"],
-                &[],
-            ),
-            entry(
-                "disk",
-                "the disk is full and nothing can be written",
-                &["No space left on device"],
-                &["the journal alone is too large"],
-            ),
-            entry("clock", "the clock of the host drifts away", &[], &[]),
-        ];
-        Catalogue::build(&entries, embed)
-    }
-
-    fn ask(catalogue: &Catalogue, text: &str, evidence: &dyn Fn(&str) -> Evidence) -> Ranked {
-        let vector = embed(text);
-        catalogue.rank(&Query {
-            evidence,
-            ..Query::plain(text, &vector)
-        })
-    }
-
-    const NOTHING: fn(&str) -> Evidence = |_| Evidence::default();
-    const OOM: &str = "kernel: Out of memory: Killed process 12 (java), a service was killed";
-
-    #[test]
-    fn the_right_one_comes_first_with_its_parts() {
-        let answer = ask(&library(), OOM, &NOTHING);
-        let first = &answer.matches[0];
-        assert_eq!(first.playbook, "oom");
-        assert_eq!(first.parts.phrases, 1);
-        assert!(first.parts.bm25 > 0.0 && first.margin > 0.0);
-        assert_eq!(first.score, first.parts.score());
-        assert!(answer.matches[1].margin < 0.0);
-    }
-
-    #[test]
-    fn none_is_an_answer() {
-        for text in ["", "the coffee machine of the kitchen", "\u{0}\u{1b}[31m"] {
-            assert_eq!(
-                ask(&library(), text, &NOTHING).route,
-                Route::None,
-                "{text:?}"
-            );
-        }
-        let empty = Catalogue::build(&[], embed);
-        let answer = ask(&empty, OOM, &NOTHING);
-        assert_eq!((answer.route, answer.matches.len()), (Route::None, 0));
-    }
-
-    #[test]
-    fn two_equal_ones_are_no_answer() {
-        let one = entry(
-            "one",
-            "a service was killed because memory ran out",
-            &["Out of memory: Killed process"],
-            &[],
-        );
-        let two = Entry {
-            name: "two".to_owned(),
-            ..one.clone()
-        };
-        let catalogue = Catalogue::build(&[one, two], embed);
-        let fired = |_: &str| Evidence {
-            trigger_fired: true,
-            patterns: 2,
-            recurrences_helped: 9,
-        };
-        let answer = ask(&catalogue, OOM, &fired);
-        assert!(answer.tie);
-        assert!(answer.route <= Route::Inform);
-    }
-
-    #[test]
-    fn evidence_decides_between_neighbours() {
-        let fired = |name: &str| Evidence {
-            trigger_fired: name == "disk",
-            ..Evidence::default()
-        };
-        let text = "a service can nothing be written memory";
-        let plain = ask(&library(), text, &NOTHING);
-        let with = ask(&library(), text, &fired);
-        assert_eq!(with.matches[0].playbook, "disk");
-        let confidence = |ranked: &Ranked| {
-            let disk = ranked.matches.iter().find(|found| found.playbook == "disk");
-            disk.unwrap().confidence.value
-        };
-        assert!(confidence(&with) > confidence(&plain));
-    }
-
-    #[test]
-    fn the_filter_comes_first() {
-        let vector = embed(OOM);
-        let answer = library().rank(&Query {
-            admits: &|name| name != "oom",
-            ..Query::plain(OOM, &vector)
-        });
-        assert!(answer.matches.iter().all(|found| found.playbook != "oom"));
-    }
-
-    #[test]
-    fn what_it_is_not_for_counts_against_it() {
-        let answer = ask(&library(), "the journal alone is too large", &NOTHING);
-        let disk = answer.matches.iter().find(|found| found.playbook == "disk");
-        assert!(disk.unwrap().parts.not_for() > 0.0);
-    }
-
-    #[test]
-    fn what_was_learned_helps_and_can_be_taken_back() {
-        let mut catalogue = library();
-        let text = "checkout vanished at night without a trace";
-        let before = ask(&catalogue, text, &NOTHING);
-        for incident in ["a", "b"] {
-            assert!(catalogue.learn("oom", incident, &embed(text), Verdict::Helped));
-        }
-        assert!(!catalogue.learn("gone", "a", &embed(text), Verdict::Helped));
-        let after = ask(&catalogue, text, &NOTHING);
-        assert_eq!(after.matches[0].playbook, "oom");
-        assert!(after.matches[0].score > before.matches[0].score + 0.3);
-        assert!(after.matches[0].confidence.record_shift > 0.0);
-        assert!(catalogue.unlearn("a") && catalogue.unlearn("b") && !catalogue.unlearn("a"));
-        assert_eq!(ask(&catalogue, text, &NOTHING), before);
-    }
-}
+#[path = "catalogue_tests.rs"]
+mod tests;

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use hostmedic_model::matched::MatchRoute;
+
 /// From here a match may act, if every guard agrees.
 pub const ACT_MIN: f64 = 0.90;
 /// From here it is proposed.
@@ -28,6 +30,11 @@ const RAISE_MAX: f64 = 0.5;
 const LOWER_MAX: f64 = 3.0;
 /// What one earlier success with the same fault of the same subject adds to the log odds.
 const RECURRENCE: f64 = 0.25;
+/// What it adds to the log odds that a playbook's trigger holds and no rival's does: ten to one.
+/// The labelled texts have no triggers, so the fitted function knows nothing of them; this term is
+/// set by hand and stands apart. A text that speaks for the playbook at all (0.5) is lifted to
+/// 0.91, and one that speaks against it (below 0.36) cannot even be proposed.
+const ONLY_TRIGGER: f64 = std::f64::consts::LN_10;
 
 /// The logistic function's numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,20 +85,23 @@ pub struct Confidence {
     pub record_shift: f64,
     /// What earlier successes with the same fault add.
     pub recurrence_shift: f64,
-    /// The probability with both, 0 to 1.
+    /// What a trigger that holds, and that no rival's does, adds.
+    pub evidence_shift: f64,
+    /// The probability with all of it, 0 to 1.
     pub value: f64,
 }
 
 impl Confidence {
     /// Puts the parts together.
-    pub fn new(matched: f64, record: Record, recurrences_helped: u32) -> Self {
+    pub fn new(matched: f64, record: Record, recurrences_helped: u32, only_trigger: bool) -> Self {
         let success_ratio = record.success_ratio();
         let record_shift = (log_odds(success_ratio) - log_odds(Record::default().success_ratio()))
             .clamp(-LOWER_MAX, RAISE_MAX);
         // A bad record cannot be made up for by recurrences of the same success.
         let room = (RAISE_MAX - record_shift.max(0.0)).max(0.0);
         let recurrence_shift = (RECURRENCE * f64::from(recurrences_helped)).min(room);
-        let shift = record_shift + recurrence_shift;
+        let evidence_shift = if only_trigger { ONLY_TRIGGER } else { 0.0 };
+        let shift = record_shift + recurrence_shift + evidence_shift;
         let value = if shift == 0.0 {
             matched
         } else {
@@ -102,6 +112,7 @@ impl Confidence {
             success_ratio,
             record_shift,
             recurrence_shift,
+            evidence_shift,
             value,
         }
     }
@@ -134,14 +145,20 @@ impl Route {
     }
 }
 
+impl From<Route> for MatchRoute {
+    fn from(route: Route) -> Self {
+        match route {
+            Route::None => Self::None,
+            Route::Inform => Self::Inform,
+            Route::Propose => Self::Propose,
+            Route::Act => Self::Act,
+        }
+    }
+}
+
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Inform => "inform",
-            Self::Propose => "propose",
-            Self::Act => "act",
-        })
+        f.write_str(MatchRoute::from(*self).word())
     }
 }
 
@@ -159,7 +176,7 @@ mod tests {
     use super::*;
 
     fn value(matched: f64, helped: u32, failed: u32, recurrences: u32) -> f64 {
-        Confidence::new(matched, Record { helped, failed }, recurrences).value
+        Confidence::new(matched, Record { helped, failed }, recurrences, false).value
     }
 
     #[test]
@@ -173,6 +190,13 @@ mod tests {
         assert!(value(0.86, 30, 0, 9) >= ACT_MIN);
         assert!(value(0.80, 1000, 0, 1000) < ACT_MIN);
         assert!(value(0.98, 0, u32::MAX, 100) < PROPOSE_MIN);
+    }
+
+    #[test]
+    fn a_trigger_that_holds_alone_lifts_what_the_text_does_not_deny() {
+        let with = |matched| Confidence::new(matched, Record::default(), 0, true).value;
+        assert!(with(0.5) >= ACT_MIN && with(0.4) >= PROPOSE_MIN);
+        assert!(with(0.35) < PROPOSE_MIN && with(0.05) < 0.5);
     }
 
     #[test]

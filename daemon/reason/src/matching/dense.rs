@@ -63,6 +63,7 @@ impl Nearness {
 }
 
 /// The meanings that stand for a playbook.
+#[derive(Clone)]
 pub(crate) struct Meanings {
     texts: Vec<Packed>,
     not_for: Vec<Packed>,

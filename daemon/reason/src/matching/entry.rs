@@ -1,5 +1,7 @@
 //! What is told of one playbook, and what of it is embedded.
 
+use hostmedic_model::playbook::{Describe, Playbook};
+
 /// What is told of a playbook. Everything but the name may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
@@ -13,6 +15,24 @@ pub struct Entry {
     pub signals: Vec<String>,
     /// What looks alike but is not meant.
     pub not_for: Vec<String>,
+}
+
+impl From<&Playbook> for Entry {
+    fn from(playbook: &Playbook) -> Self {
+        let Describe {
+            summary,
+            symptoms,
+            signals,
+            not_for,
+        } = playbook.describe.clone();
+        Self {
+            name: playbook.name.clone(),
+            summary,
+            symptoms,
+            signals,
+            not_for,
+        }
+    }
 }
 
 impl Entry {

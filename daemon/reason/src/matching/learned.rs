@@ -9,7 +9,7 @@ use hostmedic_model::vector::Vector;
 use super::{confidence::Record, dense::Packed};
 
 /// How many lessons of one playbook count.
-const LESSONS_MAX: usize = 32;
+pub(crate) const LESSONS_MAX: usize = 32;
 
 /// What an incident taught about the playbook that was matched to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub enum Verdict {
     Wrong,
 }
 
+#[derive(Clone)]
 struct Lesson {
     incident: String,
     verdict: Verdict,
@@ -31,7 +32,7 @@ struct Lesson {
 }
 
 /// The lessons of one playbook, oldest first.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Learned(Vec<Lesson>);
 
 impl Learned {

@@ -6,6 +6,7 @@
 use super::terms;
 
 /// A playbook's signals as sequences of terms.
+#[derive(Clone)]
 pub(crate) struct Phrases(Vec<Vec<String>>);
 
 impl Phrases {

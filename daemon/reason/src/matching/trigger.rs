@@ -76,7 +76,7 @@ pub(crate) fn holds(playbook: &Playbook, subject: &Subject, facts: &Facts, now: 
 }
 
 /// Whether a condition holds, or could for all that is known.
-fn might_hold(condition: &Condition, subject: &Subject, facts: &Facts, now: At) -> bool {
+pub(super) fn might_hold(condition: &Condition, subject: &Subject, facts: &Facts, now: At) -> bool {
     let unknown = match condition {
         Condition::Unseen(_) => true,
         Condition::UnitState { .. } => subject
@@ -94,7 +94,12 @@ fn might_hold(condition: &Condition, subject: &Subject, facts: &Facts, now: At) 
     unknown || condition_holds(condition, subject, facts, now)
 }
 
-fn condition_holds(condition: &Condition, subject: &Subject, facts: &Facts, now: At) -> bool {
+pub(super) fn condition_holds(
+    condition: &Condition,
+    subject: &Subject,
+    facts: &Facts,
+    now: At,
+) -> bool {
     match condition {
         Condition::Signal {
             kind,

@@ -6,6 +6,7 @@ mod facts;
 use hostmedic_model::{
     calendar::{Activity, Calendar, CalendarReading},
     decision::{Decision, Stance},
+    matched::Matched,
     playbook::{Phase, Playbook},
     record::{Body, Record},
     sample::{Measure, Sample, Series},
@@ -13,6 +14,7 @@ use hostmedic_model::{
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
     unit::{ActiveState, UnitSnapshot, UnitState},
+    vector::Vector,
     wake::{Effect, Inspection, Wake},
 };
 use serde::Serialize;
@@ -23,7 +25,12 @@ use super::{
     quantity::Unit,
     registry::{find, measures, signals},
 };
-use crate::{pipeline::State, policy::Policy};
+use crate::{
+    matching::catalogue::Catalogue,
+    pipeline::State,
+    policy::Policy,
+    replay::{snapshot, unit_state},
+};
 
 /// What came of a case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,6 +53,15 @@ pub enum Trial {
     },
 }
 
+/// A text matcher beside the triggers.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// The library's texts.
+    pub catalogue: &'a Catalogue,
+    /// What gives a text its meaning.
+    pub embed: &'a dyn Fn(&str) -> Vector,
+}
+
 /// The moment at which every case begins.
 const START: At = At {
     boot_ns: 1_000_000_000_000,
@@ -58,20 +74,31 @@ const TIMES_MAX: u32 = 32;
 
 /// Runs one case of `playbook` beside all of `library`, which holds it, too.
 pub fn run(case: &Case, playbook: &Playbook, library: &[Playbook]) -> Trial {
+    run_with(case, playbook, library, None).0
+}
+
+/// Like [`run`], with the text matcher's word if there is a `reader`; with the newest ranking that
+/// the case recorded.
+pub fn run_with(
+    case: &Case,
+    playbook: &Playbook,
+    library: &[Playbook],
+    reader: Option<Reader<'_>>,
+) -> (Trial, Option<Matched>) {
     if !playbook.missing.is_empty() {
-        return Trial::Pending {
-            missing: playbook.missing.clone(),
-        };
+        let missing = playbook.missing.clone();
+        return (Trial::Pending { missing }, None);
     }
     let subject = match case.given.about.subject() {
         Ok(subject) => subject,
-        Err(why) => return Trial::Failed { why },
+        Err(why) => return (Trial::Failed { why }, None),
     };
-    let decision = Desk::new(&case.given, subject, library).play(&case.given);
-    match judge(case, &playbook.name, decision.as_ref()) {
+    let desk = Desk::new(&case.given, subject, library, reader).play(&case.given);
+    let trial = match judge(case, &playbook.name, desk.decision.as_ref()) {
         Ok(decided) => Trial::Passed { decided },
         Err(why) => Trial::Failed { why },
-    }
+    };
+    (trial, desk.matched)
 }
 
 /// Compares a decision with what the case expects.
@@ -140,8 +167,9 @@ fn word(verdict: hostmedic_model::decision::Verdict) -> String {
 }
 
 /// A host with one subject.
-struct Desk {
+struct Desk<'a> {
     state: State,
+    reader: Option<Reader<'a>>,
     subject: Subject,
     restart_policy: String,
     dependents: Vec<UnitName>,
@@ -149,10 +177,16 @@ struct Desk {
     running: Vec<Activity>,
     unreadable: Option<String>,
     decision: Option<Decision>,
+    matched: Option<Matched>,
 }
 
-impl Desk {
-    fn new(given: &Given, subject: Subject, library: &[Playbook]) -> Self {
+impl<'a> Desk<'a> {
+    fn new(
+        given: &Given,
+        subject: Subject,
+        library: &[Playbook],
+        reader: Option<Reader<'a>>,
+    ) -> Self {
         let policy = Policy {
             phase: given
                 .phase
@@ -163,6 +197,9 @@ impl Desk {
         let boot = BootId("boot".to_owned());
         let mut state = State::new("host".to_owned(), boot, policy, library.to_vec());
         state.recall(std::iter::empty::<Record>(), START);
+        if let Some(reader) = reader {
+            state = state.with_catalogue(reader.catalogue.clone());
+        }
         let units = |list: &[Placed<String>]| -> Vec<UnitName> {
             list.iter()
                 .filter_map(|name| UnitName::new(name.value.as_str()).ok())
@@ -170,6 +207,7 @@ impl Desk {
         };
         Self {
             state,
+            reader,
             subject,
             restart_policy: given
                 .restart_policy
@@ -193,10 +231,11 @@ impl Desk {
                 .collect(),
             unreadable: given.calendar_unreadable.clone(),
             decision: None,
+            matched: None,
         }
     }
 
-    fn play(mut self, given: &Given) -> Option<Decision> {
+    fn play(mut self, given: &Given) -> Self {
         if self.subject.unit().is_some() {
             self.tell(START, Fact::UnitState(self.newest.clone()));
         }
@@ -212,7 +251,7 @@ impl Desk {
             }
             self.apply(now.plus(Span::secs(second).0), Wake::Tick);
         }
-        self.decision
+        self
     }
 
     fn happen(&mut self, now: At, event: &Event) {
@@ -262,6 +301,18 @@ impl Desk {
         for effect in self.state.apply(at, wake) {
             match effect {
                 Effect::Record(Body::Decision(decision)) => self.decision = Some(decision),
+                Effect::Record(Body::Matched(matched)) => self.matched = Some(matched),
+                Effect::Embed { incident, text } => {
+                    if let Some(reader) = self.reader {
+                        let vector = Ok((reader.embed)(&text));
+                        let answer = Wake::Embedded {
+                            incident,
+                            text,
+                            vector,
+                        };
+                        self.apply(at, answer);
+                    }
+                }
                 Effect::Inspect { incident, unit, .. } => {
                     let inspection = self.inspection(at, unit);
                     self.apply(
@@ -297,27 +348,13 @@ impl Desk {
         };
         Inspection {
             unit: Ok(UnitSnapshot {
-                at,
-                unit,
-                load_state: "loaded".to_owned(),
-                state,
-                slice: UnitName::new("system.slice").ok(),
                 restart_policy: self.restart_policy.clone(),
-                start_limit_burst: 5,
-                start_limit_interval: Span::secs(10),
-                pending_job: None,
-                refuse_manual_start: false,
-                refuse_manual_stop: false,
                 stop_closure: if own {
                     self.dependents.clone()
                 } else {
                     Vec::new()
                 },
-                control_group: String::new(),
-                memory_current_bytes: None,
-                main_pid: 0,
-                exec_main_code: 0,
-                exec_main_status: 0,
+                ..snapshot(at, unit, state)
             }),
             calendar,
             also_down: Vec::new(),
@@ -349,16 +386,6 @@ fn host_samples(given: &Given) -> Vec<Sample> {
 
 fn from_line(line: &UnitLine, restarts: u32) -> UnitState {
     unit_state(line.active, &line.sub, &line.result, restarts)
-}
-
-fn unit_state(active: ActiveState, sub: &str, result: &str, n_restarts: u32) -> UnitState {
-    UnitState {
-        active,
-        sub: sub.to_owned(),
-        result: result.to_owned(),
-        invocation_id: Some("01".to_owned()),
-        n_restarts,
-    }
 }
 
 fn number(value: &Value, unit: Unit) -> Option<f64> {

@@ -264,6 +264,19 @@ impl Night {
                 self.take_proposal(incident, None)?;
                 Ok(format!("rejected; {incident} is escalated"))
             }
+            Command::Judge {
+                incident,
+                judgement,
+                ..
+            } => {
+                let mut known = story::incidents().into_iter();
+                if !known.any(|known| known.id == *incident) {
+                    return Err(CommandRefused::Unknown {
+                        what: format!("incident {incident}"),
+                    });
+                }
+                Ok(format!("noted: {judgement:?}").to_lowercase())
+            }
             Command::Inhibit { unit, span, reason } => {
                 let id = self.status.inhibits.last().map_or(1, |last| last.id + 1);
                 self.status.inhibits.push(Inhibit {

@@ -9,11 +9,12 @@ mod incidents;
 use hostmedic_model::{
     anomaly::Severity,
     calendar::{CalendarReading, Purpose},
-    command::{Command, Operator},
+    command::{Command, Judgement, Operator},
     decision::{Stance, Verdict},
     incident::{Evidence, IncidentId, IncidentStatus},
     intent::IntentId,
     loss::{Blind, Coverage, HookMode, HookModeChange},
+    matched::MatchRoute,
     outcome::{StepEnd, StepResult, Verification},
     playbook::{
         Check, Condition, Need, Otherwise, Phase, Playbook, PreCheck, Remedy, RiskClass, Target,
@@ -305,6 +306,16 @@ fn commands() -> Vec<Command> {
             incident: incident.clone(),
             binding: Some("7b1d".to_owned()),
         },
+        Command::Judge {
+            incident: incident.clone(),
+            playbook: None,
+            judgement: Judgement::Right,
+        },
+        Command::Judge {
+            incident: incident.clone(),
+            playbook: Some("journal-fills-disk".to_owned()),
+            judgement: Judgement::Wrong,
+        },
         Command::Reject {
             incident,
             reason: reason.clone(),
@@ -427,6 +438,8 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(HookMode: Stream, Sample, Count, Off),
         words!(IncidentStatus: Open, Held, AwaitingApproval, Acting, Verifying, Escalated,
             Resolved, Closed),
+        words!(Judgement: Right, Wrong, Forget),
+        words!(MatchRoute: None, Inform, Propose, Act),
         words!(Measure: CpuBusyRatio, MemoryUsedRatio, LoadPerCpu, DiskUsedRatio,
             JournalShareRatio, UnitMemoryBytes, ExecPerS, MemoryPressureSomeRatio, CpuPressureSomeRatio, IoPressureSomeRatio, SwapUsedRatio, ConntrackUsedRatio, PacketDropsPerS, TcpRetransmitsPerS, DiskFreeBytes, InodesUsedRatio, UnitMemoryLimitRatio, UnitTasksLimitRatio, UnitCpuShareRatio),
         words!(MemoryEvent: Low, High, Max, Oom, OomKill, OomGroupKill),

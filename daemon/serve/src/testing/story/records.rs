@@ -1,5 +1,7 @@
 //! The made-up night as the audit chain tells it.
 
+use hostmedic_model::matched::{EvidenceCheck, MatchRoute, Matched, MatchedPlaybook};
+
 use super::*;
 
 /// The chain of that night, record by record.
@@ -55,6 +57,7 @@ pub fn records() -> Vec<Record> {
                 ..held_incident()
             }),
         ),
+        (788_022, Body::Matched(matched())),
         (788_023, Body::Decision(held())),
         (
             1_677_010,
@@ -92,5 +95,47 @@ pub(crate) fn record(seq: u64, at: At, body: Body) -> Record {
         at,
         prev: format!("{:064x}", seq - 1),
         body,
+    }
+}
+
+/// What the matcher made of the held incident.
+fn matched() -> Matched {
+    let near = |playbook: &str, score, margin, confidence| MatchedPlaybook {
+        playbook: playbook.to_owned(),
+        score,
+        nearness: score - 0.3,
+        bm25: 20.0,
+        phrases: 1,
+        trigger_fired: false,
+        not_for_excess: 0.0,
+        margin,
+        matched: confidence,
+        record_shift: 0.0,
+        recurrence_shift: 0.0,
+        evidence_shift: 0.0,
+        confidence,
+        evidence: EvidenceCheck::default(),
+    };
+    let first = MatchedPlaybook {
+        trigger_fired: true,
+        matched: 0.9402,
+        evidence_shift: 2.3026,
+        evidence: EvidenceCheck {
+            supported: vec!["oom_kill: 1 of 1 within 2m".to_owned()],
+            missing: vec!["this version cannot see: the pool's state".to_owned()],
+            contradicted: Vec::new(),
+        },
+        ..near("unit-oom-dead", 0.93, 0.4, 0.9937)
+    };
+    Matched {
+        at: at(788_021),
+        incident: id(HELD),
+        text: "Service db.service: out of memory: killed process postgres by the kernel \
+               (oom-kill). happened 2 times before in 30 days."
+            .to_owned(),
+        candidates: vec![first, near("crash-loop", 0.41, -0.52, 0.0003)],
+        route: MatchRoute::Act,
+        tie: false,
+        problem: None,
     }
 }

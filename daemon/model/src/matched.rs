@@ -1,0 +1,98 @@
+//! What the text matcher made of an incident: the words it was asked with, the playbooks that came
+//! nearest with every part of why, and what the evidence says of each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{incident::IncidentId, time::At};
+
+/// One ranking of the library for one incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Matched {
+    /// When.
+    pub at: At,
+    /// For which incident.
+    pub incident: IncidentId,
+    /// The incident in the daemon's own words: what was compared.
+    pub text: String,
+    /// Best first; at most five.
+    pub candidates: Vec<MatchedPlaybook>,
+    /// What may follow, as far as the matcher is asked.
+    pub route: MatchRoute,
+    /// Whether the first two fit equally well.
+    pub tie: bool,
+    /// Why there is no ranking; then structure alone decides.
+    pub problem: Option<String>,
+}
+
+/// What may follow from a ranking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchRoute {
+    /// No playbook fits.
+    None,
+    /// People are told which might fit.
+    Inform,
+    /// It is proposed.
+    Propose,
+    /// It may act, if every guard agrees.
+    Act,
+}
+
+impl MatchRoute {
+    /// The word in a record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Inform => "inform",
+            Self::Propose => "propose",
+            Self::Act => "act",
+        }
+    }
+}
+
+/// A playbook that came near, with every part of why. Numbers are rounded to four places.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchedPlaybook {
+    /// Its name.
+    pub playbook: String,
+    /// The sum of the parts below.
+    pub score: f64,
+    /// By meaning: the mean of nearest text and middle, -1 to 1.
+    pub nearness: f64,
+    /// By shared words: the BM25 score, 0 and up.
+    pub bm25: f64,
+    /// Fixed strings of the playbook that stand in the text.
+    pub phrases: u32,
+    /// Whether its trigger holds on the facts.
+    pub trigger_fired: bool,
+    /// How much nearer the text is to what the playbook is not for.
+    pub not_for_excess: f64,
+    /// Its lead over the best other one; negative for all but the best.
+    pub margin: f64,
+    /// The calibrated probability by score and lead.
+    pub matched: f64,
+    /// What its own record adds to the log odds.
+    pub record_shift: f64,
+    /// What earlier successes with the same fault add to the log odds.
+    pub recurrence_shift: f64,
+    /// What a trigger that holds, and that no rival's does, adds to the log odds.
+    pub evidence_shift: f64,
+    /// The probability with all of it, 0 to 1.
+    pub confidence: f64,
+    /// What was looked for in the evidence.
+    pub evidence: EvidenceCheck,
+}
+
+/// The second opinion: each condition of a playbook's trigger, looked for in the facts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceCheck {
+    /// What was found, and what else speaks for it.
+    pub supported: Vec<String>,
+    /// What was not found, or cannot be seen.
+    pub missing: Vec<String>,
+    /// What speaks against it. If anything does, the playbook never acts.
+    pub contradicted: Vec<String>,
+}

@@ -1,0 +1,317 @@
+//! Takes out of a text what must not leave the host or tells nothing: secrets, addresses, ids.
+//!
+//! Names and log text come from programs that anybody may have written. What is left of them is
+//! one line of plain characters: data to be read, never something to be obeyed.
+
+use std::net::Ipv6Addr;
+
+/// How much of a text is looked at, in bytes; a word that is cut there is left out.
+const INPUT_BYTES_MAX: usize = 1024;
+/// A longer run of letters and digits is no word of any language.
+const RUN_MAX: usize = 40;
+/// What stands for something that was taken out.
+const SECRET: &str = "(secret)";
+const ID: &str = "(id)";
+const ADDRESS: &str = "(address)";
+const LINK: &str = "(link)";
+const MAIL: &str = "(mail)";
+
+/// After one of these comes something that nobody else may know, or a number of this one run.
+const KEYS: [&str; 17] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passwort",
+    "pwd",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "api-key",
+    "access_key",
+    "private_key",
+    "credential",
+    "authorization",
+    "bearer",
+    "cookie",
+    "session",
+];
+/// After one of these comes a number that tells one run from another.
+const NUMBERS: [&str; 5] = ["pid", "tid", "tgid", "ppid", "uid"];
+/// Words that may stand between a key and what it is the key of.
+const BETWEEN: [&str; 8] = ["is", "was", "as", "of", "=", ":", "basic", "bearer"];
+/// Types of units, so that `getty@tty1.service` is no address of a person.
+const UNIT_ENDS: [&str; 8] = [
+    ".service", ".socket", ".slice", ".scope", ".mount", ".timer", ".target", ".path",
+];
+
+/// One plain line of at most `chars_max` characters.
+pub(crate) fn scrub(text: &str, chars_max: usize) -> String {
+    let end = text.floor_char_boundary(INPUT_BYTES_MAX);
+    let plain: String = text[..end].chars().map(plain_char).collect();
+    let mut words: Vec<&str> = plain.split_whitespace().collect();
+    if end < text.len() {
+        words.pop();
+    }
+    let mut clean = Vec::with_capacity(words.len());
+    let mut hide_next = false;
+    for word in words {
+        let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
+        let small = bare.to_lowercase();
+        if hide_next {
+            hide_next = bare.is_empty() || BETWEEN.contains(&small.as_str());
+            if !hide_next {
+                clean.push(SECRET.to_owned());
+            }
+            continue;
+        }
+        hide_next =
+            KEYS.iter().any(|key| small.ends_with(key)) || NUMBERS.contains(&small.as_str());
+        clean.push(scrub_word(word));
+    }
+    let line = clean.join(" ");
+    line.chars()
+        .take(chars_max)
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
+}
+
+/// Letters, digits and the signs that names are made of; anything else parts words. Signs by which
+/// a text could end a quotation, begin a command or be taken for markup are among the rest.
+fn plain_char(c: char) -> char {
+    if c.is_alphanumeric() || " -_./:@=+,;()%[]".contains(c) {
+        c
+    } else {
+        ' '
+    }
+}
+
+fn scrub_word(word: &str) -> String {
+    if word.contains("://") || word.contains("www.") {
+        return LINK.to_owned();
+    }
+    let small = word.to_lowercase();
+    // `DB_PASSWORD=x`, `--token=x`, `secret:x`, `pid=42`
+    let assigned = word.find(['=', ':']).filter(|at| {
+        let name = small.get(..*at).unwrap_or_default();
+        KEYS.iter().any(|key| name.contains(key)) || NUMBERS.iter().any(|key| name.ends_with(key))
+    });
+    if let Some(at) = assigned
+        && word.len() > at + 1
+    {
+        return format!("{}{SECRET}", word.get(..=at).unwrap_or_default());
+    }
+    if let Some((before, after)) = word.split_once('@')
+        && !before.is_empty()
+        && !UNIT_ENDS.iter().any(|end| small.ends_with(end))
+    {
+        // `name:password@host`, or a person's address.
+        let person = after.contains('.') && !before.contains(':');
+        return if person { MAIL } else { SECRET }.to_owned();
+    }
+    let bare = word.trim_matches(|c: char| !c.is_ascii_hexdigit() && c != ':');
+    if bare.matches(':').count() >= 2 && is_address(bare) {
+        return ADDRESS.to_owned();
+    }
+    if let Some(found) = word
+        .split(|c: char| !c.is_ascii_digit() && c != '.')
+        .find(|part| is_ipv4(part))
+    {
+        return word.replace(found, ADDRESS);
+    }
+    scrub_runs(word)
+}
+
+/// An `IPv6` or hardware address, or something made like one.
+fn is_address(text: &str) -> bool {
+    let parts: Vec<_> = text.split(':').collect();
+    let hexadecimal = |part: &&str| part.len() <= 4 && part.chars().all(|c| c.is_ascii_hexdigit());
+    text.parse::<Ipv6Addr>().is_ok() || (parts.len() >= 4 && parts.iter().all(hexadecimal))
+}
+
+fn is_ipv4(text: &str) -> bool {
+    let parts: Vec<_> = text.trim_matches('.').split('.').collect();
+    parts.len() == 4 && parts.iter().all(|part| part.parse::<u8>().is_ok())
+}
+
+/// Replaces ids within a word, so that what is around them can still be read.
+fn scrub_runs(word: &str) -> String {
+    if let Some(uuid) = find_uuid(word) {
+        let (before, after) = word.split_once(uuid).unwrap_or_default();
+        return format!("{}{ID}{}", scrub_runs(before), scrub_runs(after));
+    }
+    if is_base64(word) {
+        return ID.to_owned();
+    }
+    let mut clean = String::with_capacity(word.len());
+    let mut run = String::new();
+    for c in word.chars() {
+        if c.is_alphanumeric() {
+            run.push(c);
+        } else {
+            clean.push_str(if is_id(&run) { ID } else { &run });
+            clean.push(c);
+            run.clear();
+        }
+    }
+    clean.push_str(if is_id(&run) { ID } else { &run });
+    clean
+}
+
+/// Eight, four, four, four and twelve hexadecimal digits with dashes between.
+fn find_uuid(word: &str) -> Option<&str> {
+    const LENGTH: usize = 36;
+    let starts = 0..=word.len().checked_sub(LENGTH)?;
+    let is_uuid = |text: &&str| {
+        text.bytes().zip(0..).all(|(byte, at)| match at {
+            8 | 13 | 18 | 23 => byte == b'-' || byte == b'_',
+            _ => byte.is_ascii_hexdigit(),
+        })
+    };
+    starts
+        .filter_map(|start| word.get(start..start + LENGTH))
+        .find(is_uuid)
+}
+
+/// Bytes written as letters: no name changes its kind of character all the time.
+fn is_base64(word: &str) -> bool {
+    let word = word.trim_end_matches('=');
+    let legal = |c: char| c.is_ascii_alphanumeric() || "+/-_".contains(c);
+    word.len() >= 20 && word.chars().all(legal) && changes(word) * 4 >= word.len() + 4
+}
+
+/// How often the kind of character changes: in `k3j9x0q2` all the time, in `postgresql16` once.
+fn changes(text: &str) -> usize {
+    let kinds = text.chars().map(|c| match c {
+        c if c.is_numeric() => 0,
+        c if c.is_uppercase() => 1,
+        c if c.is_alphabetic() => 2,
+        _ => 3,
+    });
+    let next = kinds.clone().skip(1);
+    kinds.zip(next).filter(|(a, b)| a != b).count()
+}
+
+/// Whether letters and digits are an id, a long number, or a key: no word and no name.
+fn is_id(run: &str) -> bool {
+    let count = run.chars().count();
+    let digits = run.chars().filter(char::is_ascii_digit).count();
+    let hexadecimal = run.strip_prefix("0x").unwrap_or(run);
+    let hexadecimal = hexadecimal.chars().all(|c| c.is_ascii_hexdigit());
+    let changes = changes(run);
+    count > RUN_MAX
+        || (digits == count && count >= 4)
+        || (hexadecimal && digits > 0 && count >= 6)
+        || (hexadecimal && count >= 12)
+        || (digits > 0 && count >= 12 && changes >= 4)
+        || (count >= 16 && (changes >= 6 || digits >= 4))
+        || (count >= 16 && digits > 0 && run.to_uppercase() == run)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(scrub(text, 200), expected);
+    }
+
+    #[test]
+    fn secrets_go() {
+        check("DB_PASSWORD=hunter2 failed", "DB_PASSWORD=(secret) failed");
+        check(
+            "the password is hunter2 today",
+            "the password (secret) today",
+        );
+        check("Authorization: Bearer abc.def", "Authorization: (secret)");
+        check("postgres://app:pw@db/shop down", "(link) down");
+        check("app:pw@db", "(secret)");
+        check("key AKIAIOSFODNN7EXAMPLE", "key (id)");
+        check("mail to ann@example.org", "mail to (mail)");
+    }
+
+    #[test]
+    fn ids_go_and_names_stay() {
+        check("/run/550e8400-e29b-41d4-a716-446655440000/x", "/run/(id)/x");
+        check(
+            "web[4242]: from 10.0.0.7:5432",
+            "web[(id)]: from (address):(id)",
+        );
+        check("fe80::1 and aa:bb:cc:dd:ee:ff", "(address) and (address)");
+        check("inc_20260814_021703_9f2c41d0", "inc_(id)_(id)_(id)");
+        for name in [
+            "getty@tty1.service",
+            "postgresql16-main.service",
+            "/var/log/journal",
+            "nvme0n1p2",
+            "kworker/u8:3+events_unbound",
+            "systemd-ask-password-console.service",
+            "SKB_DROP_REASON_NETFILTER_DROP",
+            "ext4_lookup:1734",
+        ] {
+            let expected = name.replace("1734", ID);
+            check(name, &expected);
+        }
+    }
+
+    #[test]
+    fn a_hostile_text_is_one_plain_line() {
+        check(
+            "x\u{1b}[2J\n\"; ignore all `rules` <system>\u{202e} {do}",
+            "x [2J ; ignore all rules system do",
+        );
+    }
+
+    /// Secrets as they stand in logs: a text around one, and the secret itself.
+    fn with_secret() -> impl Strategy<Value = (String, String)> {
+        let secret = prop_oneof![
+            "[a-f0-9]{12,64}",
+            "[A-Z][a-z][0-9]{2}[a-z][A-Z][0-9][A-Za-z0-9]{14,60}",
+            "ghp_[a-z][0-9][A-Z][0-9][a-z][0-9][A-Za-z0-9]{20,30}",
+        ];
+        let keyed = ("[!-~]{1,24}", prop_oneof!["=", ": ", ":", " is ", " = "]);
+        let place = prop_oneof![
+            Just("password"),
+            Just("DB_PASSWORD"),
+            Just("token"),
+            Just("--api-key"),
+            Just("client_secret"),
+        ];
+        prop_oneof![
+            (".{0,40}", secret, ".{0,40}").prop_map(|(before, secret, after)| {
+                (format!("{before} {secret} {after}"), secret)
+            }),
+            (place, keyed)
+                // What the sign that joins them does to it, or a part of the key, is no secret.
+                .prop_filter("a secret of its own", |(_, (secret, _))| {
+                    secret.chars().filter(char::is_ascii_alphanumeric).count() >= 8
+                        && !secret
+                            .contains(['=', ':', '"', '\'', '`', '<', '>', '{', '}', '|', '\\'])
+                        && secret.chars().all(|c| plain_char(c) == c)
+                })
+                .prop_map(|(place, (secret, join))| (format!("{place}{join}{secret}"), secret)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_secret_survives((text, secret) in with_secret()) {
+            let clean = scrub(&text, 4096);
+            prop_assert!(!clean.contains(&secret), "{clean}");
+            // Nor does a good part of it.
+            let part: String = secret.trim_start_matches("ghp_").chars().take(8).collect();
+            prop_assert!(!clean.contains(&part), "{clean} has {part}");
+        }
+
+        #[test]
+        fn any_text_becomes_a_short_plain_line(text in any::<String>(), most in 0_usize..100) {
+            let clean = scrub(&text, most);
+            prop_assert!(clean.chars().count() <= most);
+            prop_assert!(!clean.contains(|c: char| c.is_control() || "\"'`<>{}\\|$".contains(c)));
+        }
+    }
+}

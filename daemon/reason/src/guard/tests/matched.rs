@@ -1,0 +1,92 @@
+//! The two guards that ask whether it is the right playbook at all.
+
+use super::*;
+
+fn sure(confidence: f64) -> Opinion {
+    Opinion::Sure {
+        confidence,
+        nearest: "unit-failed-no-restart".into(),
+        nearest_confidence: confidence,
+        tie: None,
+    }
+}
+
+fn with(opinion: Opinion) -> Scene {
+    Scene { opinion, ..scene() }
+}
+
+#[test]
+fn confidence_decides_between_acting_asking_and_waiting() {
+    assert_eq!(objections(&with(sure(0.90))), []);
+    check(
+        &with(sure(0.899)),
+        "confidence",
+        Stance::Ask,
+        "0.90 is needed",
+    );
+    check(&with(sure(0.85)), "confidence", Stance::Ask, "0.85");
+    check(
+        &with(sure(0.849)),
+        "confidence",
+        Stance::Wait,
+        "0.85 is needed",
+    );
+    check(
+        &with(sure(f64::NAN)),
+        "confidence",
+        Stance::Wait,
+        "is needed",
+    );
+}
+
+#[test]
+fn an_approval_answers_the_question_and_nothing_else() {
+    let approved = |opinion| Scene {
+        approved: Some(operator()),
+        ..with(opinion)
+    };
+    assert_eq!(objections(&approved(sure(0.87))), []);
+    check(&approved(sure(0.5)), "confidence", Stance::Wait, "0.50");
+}
+
+#[test]
+fn a_nearer_one_and_an_equal_one_are_named() {
+    let other = |tie| Opinion::Sure {
+        confidence: 0.2,
+        nearest: "disk-full-logs".into(),
+        nearest_confidence: 0.7,
+        tie,
+    };
+    check(
+        &with(other(None)),
+        "confidence",
+        Stance::Wait,
+        "disk-full-logs is nearer",
+    );
+    let tie = other(Some("crash-loop-held".into()));
+    check(
+        &with(tie),
+        "confidence",
+        Stance::Wait,
+        "crash-loop-held equally well",
+    );
+}
+
+#[test]
+fn what_is_contradicted_never_acts_however_alike_it_is() {
+    let contradicted = Scene {
+        check: EvidenceCheck {
+            supported: vec!["oom_kill: 1 of 1".into()],
+            contradicted: vec!["the unit is active".into(), "and more".into()],
+            ..EvidenceCheck::default()
+        },
+        approved: Some(operator()),
+        ..with(sure(1.0))
+    };
+    check(
+        &contradicted,
+        "evidence",
+        Stance::Wait,
+        "the unit is active, and 1 more",
+    );
+}

@@ -1,0 +1,68 @@
+//! Which playbooks can be about a subject of this kind at all: the filter before any ranking.
+//!
+//! Only what is sure speaks against: a condition on a unit's state is about a unit. What a
+//! playbook asks for that this version cannot see says nothing, and a playbook that cannot be
+//! carried out yet may still be the right one, so that neither is kept out.
+
+use hostmedic_model::{
+    playbook::{Condition, Playbook},
+    sample::Measure,
+    signal::SignalKind,
+    subject::Subject,
+};
+
+/// Whether a trigger's conditions can hold for this kind of subject.
+pub(crate) fn admits(playbook: &Playbook, subject: &Subject) -> bool {
+    playbook
+        .trigger
+        .iter()
+        .all(|condition| can_be_about(condition, subject))
+}
+
+fn can_be_about(condition: &Condition, subject: &Subject) -> bool {
+    match condition {
+        Condition::UnitState { .. } | Condition::Starts { .. } => subject.unit().is_some(),
+        Condition::Signal { kind, .. } => match kind {
+            SignalKind::UnitState => subject.unit().is_some(),
+            SignalKind::BlockError | SignalKind::ScsiError => {
+                matches!(subject, Subject::Device(_))
+            }
+            SignalKind::MountReadOnly => matches!(subject, Subject::Mount(_)),
+            // The others come about whatever could be found to be theirs.
+            _ => true,
+        },
+        Condition::Above { measure, .. } | Condition::Below { measure, .. } => match measure {
+            Measure::DiskUsedRatio | Measure::JournalShareRatio => {
+                matches!(subject, Subject::Mount(_))
+            }
+            Measure::UnitMemoryBytes => subject.unit().is_some(),
+            Measure::CpuBusyRatio | Measure::MemoryUsedRatio | Measure::LoadPerCpu => {
+                matches!(subject, Subject::Host)
+            }
+            _ => true,
+        },
+        Condition::Unseen(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use hostmedic_model::subject::UnitName;
+
+    use super::*;
+    use crate::playbook;
+
+    #[test]
+    fn a_full_disk_is_no_matter_of_units() {
+        let text = include_str!("../../../../playbooks/disk-filling-journal.yaml");
+        let journal = playbook::parse("disk-filling-journal.yaml", text).unwrap();
+        let text = include_str!("../../../../playbooks/unit-oom-left-dead.yaml");
+        let oom = playbook::parse("unit-oom-left-dead.yaml", text).unwrap();
+        let mount = Subject::Mount("/".to_owned());
+        let unit = Subject::Unit(UnitName::new("web.service").unwrap());
+        assert!(admits(&journal, &mount) && !admits(&journal, &unit));
+        assert!(admits(&oom, &unit) && !admits(&oom, &mount) && !admits(&oom, &Subject::Host));
+    }
+}
