@@ -1,14 +1,14 @@
 //! One piece of evidence, and the words of the model, as people say them.
 
 use hostmedic_model::{
-    anomaly::Severity,
+    anomaly::{Anomaly, Severity},
     decision::{Stance, Verdict},
     incident::{Evidence, IncidentStatus},
     outcome::Verification,
     playbook::Phase,
     sample::Measure,
     signal::Fact,
-    time::At,
+    time::{At, Span},
     unit::{ActiveState, UnitState},
 };
 
@@ -27,15 +27,7 @@ pub(crate) fn moment(evidence: &Evidence) -> At {
 pub(crate) fn line(evidence: &Evidence) -> String {
     match evidence {
         Evidence::Signal(signal) => format!("{}: {}", signal.subject, fact(&signal.fact)),
-        Evidence::Anomaly(anomaly) => format!(
-            "{} is {}, normal is {} ± {} ({:.1} spreads, {})",
-            anomaly.series,
-            number(anomaly.series.measure, anomaly.observed),
-            number(anomaly.series.measure, anomaly.expected),
-            number(anomaly.series.measure, anomaly.spread),
-            anomaly.deviation,
-            severity(anomaly.severity).0,
-        ),
+        Evidence::Anomaly(anomaly) => unusual(anomaly),
         Evidence::Sample(sample) => {
             format!(
                 "{} is {}",
@@ -44,6 +36,33 @@ pub(crate) fn line(evidence: &Evidence) -> String {
             )
         }
     }
+}
+
+/// A number and what is normal; then where it is heading, and what else was off.
+fn unusual(anomaly: &Anomaly) -> String {
+    let measure = anomaly.series.measure;
+    let mut text = format!(
+        "{} is {}, normal is {} ± {} ({:.1} spreads, {})",
+        anomaly.series,
+        number(measure, anomaly.observed),
+        number(measure, anomaly.expected),
+        number(measure, anomaly.spread),
+        anomaly.deviation,
+        severity(anomaly.severity).0,
+    );
+    if let Some(forecast) = &anomaly.forecast {
+        text += &format!(
+            "; grows by {} ± {} an hour and is used up in {}",
+            number(measure, forecast.growth_per_hour),
+            number(measure, forecast.growth_margin),
+            Span::minutes(forecast.exhausted_in_s / 60),
+        );
+    }
+    if !anomaly.together.is_empty() {
+        let names: Vec<_> = anomaly.together.iter().map(Measure::to_string).collect();
+        text += &format!("; together with {}", names.join(", "));
+    }
+    text
 }
 
 /// The model's words; of a unit's state also what tells its runs apart.
