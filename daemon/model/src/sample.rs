@@ -42,6 +42,8 @@ pub enum Measure {
     DiskFreeBytes,
     /// Mount: inodes used / all inodes, 0..=1; none where a file system makes them as needed.
     InodesUsedRatio,
+    /// Unit: memory that no file backs (`anon` of `memory.stat`): what leaks.
+    UnitAnonBytes,
     /// Unit: memory in use / its memory limit, 0..=1; none without a limit.
     UnitMemoryLimitRatio,
     /// Unit: tasks / `TasksMax=`, 0..=1; none without a limit.
@@ -69,6 +71,7 @@ impl fmt::Display for Measure {
             Self::TcpRetransmitsPerS => "tcp_retransmits_per_s",
             Self::DiskFreeBytes => "disk_free_bytes",
             Self::InodesUsedRatio => "inodes_used_ratio",
+            Self::UnitAnonBytes => "unit_anon_bytes",
             Self::UnitMemoryLimitRatio => "unit_memory_limit_ratio",
             Self::UnitTasksLimitRatio => "unit_tasks_limit_ratio",
             Self::UnitCpuShareRatio => "unit_cpu_share_ratio",

@@ -1,5 +1,6 @@
 //! What the local API shows of the daemon's state.
 
+mod baseline;
 mod capture;
 mod coverage;
 mod question;
@@ -10,6 +11,7 @@ pub use self::capture::{
     Budget, EventPage, EventRow, Flow, FlowEnd, ProbeRow, Probes, Top, TopDevice, TopDrop, TopUnit,
 };
 pub use self::{
+    baseline::{BaselineList, BaselineView, Warmth},
     coverage::{CoveragePart, Gap, HookCoverage, WallSpan},
     question::{CoverageQuery, EventQuery},
 };

@@ -1,80 +1,153 @@
 //! Judges samples against their baselines.
+//!
+//! Each series is judged by itself (`track`), the host's measures also together (`together`). What
+//! is kept of a series is bounded, and so is the number of series.
 
 pub mod host;
+mod keep;
+pub mod limits;
+mod measure;
 pub mod rank;
+mod row;
 pub mod series;
+#[cfg(test)]
+mod tests;
+mod together;
+mod track;
+mod trend;
+mod young;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
 use hostmedic_model::{
     anomaly::{Anomaly, Severity},
     sample::{Sample, Series},
-    view,
+    subject::Subject,
+    view::{self, BaselineList, BaselineView},
 };
 
-use crate::baseline::Baseline;
+use crate::{baseline::VALUE_MAX, policy::Policy};
+use together::Together;
+use track::Track;
 
-/// Series with a baseline, at most: 168 buckets of 32 bytes each make 5.4 MB.
+/// Series with a baseline, at most: 4 KiB each make 4 MiB.
 const SERIES_MAX: usize = 1024;
-/// Samples in a row that must be off before it is worth an incident: one is noise.
-const IN_ROW: u32 = 3;
+/// A series that was not heard of for so long gives its place to a new one.
+const FORGET_MS: i64 = 24 * 3_600_000;
+/// Anomalies that are kept to be shown; the oldest goes first.
+const ANOMALIES_MAX: usize = 512;
 
-/// Every series' baseline, and how long each has been off.
+/// Every series' past, and the host's.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Detector {
-    baselines: BTreeMap<Series, Baseline>,
-    off_in_row: BTreeMap<Series, u32>,
-    /// Series that found no room; counted, so that a full table is visible.
-    turned_away: BTreeSet<Series>,
+    tracks: BTreeMap<Series, Box<Track>>,
+    host: Option<Box<Together>>,
+    /// Samples of series that found no room.
+    turned_away: u64,
+    anomalies: VecDeque<Anomaly>,
 }
 
 impl Detector {
-    /// Judges `sample`, then learns it unless `learn` is false (its window had losses).
+    /// Judges samples, then learns them unless `learn` is false (their window had losses).
     ///
-    /// `Some` from the third sample in a row that is off by at least 3 spreads.
-    pub(crate) fn detect(&mut self, sample: &Sample, learn: bool) -> Option<Anomaly> {
-        if !self.baselines.contains_key(&sample.series) && self.baselines.len() >= SERIES_MAX {
-            if self.turned_away.len() < SERIES_MAX {
-                self.turned_away.insert(sample.series.clone());
+    /// Each anomaly is worth a notification. The order of `samples` does not matter.
+    pub(crate) fn detect(
+        &mut self,
+        samples: &[Sample],
+        learn: bool,
+        policy: &Policy,
+    ) -> Vec<Anomaly> {
+        let mut samples: Vec<Sample> = samples
+            .iter()
+            .filter(|sample| sample.value.is_finite())
+            .cloned()
+            .collect();
+        samples.sort_by(|one, other| {
+            (one.at, &one.series)
+                .cmp(&(other.at, &other.series))
+                .then(one.value.total_cmp(&other.value))
+        });
+        let mut found = Vec::new();
+        for sample in &mut samples {
+            sample.value = sample.value.clamp(-VALUE_MAX, VALUE_MAX);
+            let role = policy.role(&sample.series.subject);
+            if let Some(track) = self.track(sample) {
+                found.extend(track.judge(sample, role, learn));
             }
-            return None;
         }
-        let baseline = self.baselines.entry(sample.series.clone()).or_default();
-        let normal = baseline.normal(sample.series.measure);
         if learn {
-            baseline.learn(sample.at, sample.value, sample.series.measure);
+            found.extend(self.judge_together(&samples));
         }
-        let normal = normal?;
-        let deviation = (sample.value - normal.mean).abs() / normal.spread;
-        let severity = severity(deviation).filter(|severity| *severity >= Severity::Warning);
-        let Some(severity) = severity else {
-            self.off_in_row.remove(&sample.series);
-            return None;
-        };
-        let in_row = self.off_in_row.entry(sample.series.clone()).or_default();
-        *in_row += 1;
-        (*in_row >= IN_ROW).then(|| Anomaly {
-            at: sample.at,
-            series: sample.series.clone(),
-            observed: sample.value,
-            expected: normal.mean,
-            spread: normal.spread,
-            deviation,
-            severity,
-            confidence: (deviation / 5.0).min(1.0),
+        for anomaly in &found {
+            if self.anomalies.len() == ANOMALIES_MAX {
+                self.anomalies.pop_front();
+            }
+            self.anomalies.push_back(anomaly.clone());
+        }
+        found
+    }
+
+    /// The host's measures together: an anomaly of the heaviest that is far from its own usual.
+    fn judge_together(&mut self, samples: &[Sample]) -> Option<Anomaly> {
+        let of_host = samples
+            .iter()
+            .filter(|sample| sample.series.subject == Subject::Host);
+        let newest = of_host.clone().map(|sample| sample.at).max()?;
+        let host = self.host.get_or_insert_default();
+        of_host.clone().for_each(|sample| host.add(sample));
+        let blamed = host.judge(newest);
+        blamed.iter().find_map(|measure| {
+            let sample = of_host
+                .clone()
+                .rfind(|sample| sample.series.measure == *measure)?;
+            let others = blamed.iter().filter(|other| *other != measure);
+            let track = self.tracks.get_mut(&sample.series)?;
+            track.blame(sample, others.copied().collect())
         })
     }
 
+    /// The series' past, new or known; `None` when there is no room for a new one.
+    fn track(&mut self, sample: &Sample) -> Option<&mut Track> {
+        if !self.tracks.contains_key(&sample.series) && self.tracks.len() >= SERIES_MAX {
+            let oldest = self.tracks.iter().min_by_key(|(_, track)| track.at.wall_ms);
+            let unheard = oldest.filter(|(_, track)| {
+                sample.at.wall_ms.saturating_sub(track.at.wall_ms) > FORGET_MS
+            });
+            let Some(unheard) = unheard.map(|(series, _)| series.clone()) else {
+                self.turned_away = self.turned_away.saturating_add(1);
+                return None;
+            };
+            self.tracks.remove(&unheard);
+        }
+        Some(self.tracks.entry(sample.series.clone()).or_default())
+    }
+
     pub(crate) fn count(&self) -> view::Baselines {
-        let warm = self
-            .baselines
-            .iter()
-            .filter(|(series, baseline)| baseline.normal(series.measure).is_some())
-            .count();
+        let warm = self.tracks.values().filter(|track| track.is_warm()).count();
         view::Baselines {
-            series: u32::try_from(self.baselines.len()).unwrap_or(u32::MAX),
+            series: u32::try_from(self.tracks.len()).unwrap_or(u32::MAX),
             warm: u32::try_from(warm).unwrap_or(u32::MAX),
         }
+    }
+
+    pub(crate) fn view(&self, series: &Series) -> Option<BaselineView> {
+        Some(self.tracks.get(series)?.view(series))
+    }
+
+    pub(crate) fn list(&self) -> BaselineList {
+        BaselineList {
+            baselines: self
+                .tracks
+                .iter()
+                .map(|(series, track)| track.view(series))
+                .collect(),
+            turned_away: self.turned_away,
+        }
+    }
+
+    /// The newest anomalies, oldest first.
+    pub(crate) fn anomalies(&self) -> impl DoubleEndedIterator<Item = &Anomaly> {
+        self.anomalies.iter()
     }
 }
 
@@ -88,72 +161,5 @@ pub(crate) fn severity(deviation: f64) -> Option<Severity> {
         Some(Severity::Info)
     } else {
         None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-    use hostmedic_model::{sample::Measure, subject::Subject, time::At};
-
-    use super::*;
-
-    fn sample(number: u64, value: f64) -> Sample {
-        Sample {
-            at: At {
-                boot_ns: number * 30_000_000_000,
-                wall_ms: i64::try_from(number).unwrap() * 30_000,
-            },
-            series: Series {
-                subject: Subject::Host,
-                measure: Measure::CpuBusyRatio,
-            },
-            value,
-        }
-    }
-
-    fn calm() -> Detector {
-        let mut detector = Detector::default();
-        for number in 0..500 {
-            assert_eq!(detector.detect(&sample(number, 0.2), true), None);
-        }
-        detector
-    }
-
-    #[test]
-    fn one_spike_is_noise_three_are_an_anomaly() {
-        let mut detector = calm();
-        assert_eq!(detector.detect(&sample(500, 0.9), true), None);
-        assert_eq!(detector.detect(&sample(501, 0.9), true), None);
-        let anomaly = detector.detect(&sample(502, 0.9), true).unwrap();
-        assert_eq!(anomaly.severity, Severity::Critical);
-        assert!((anomaly.confidence - 1.0).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn silence_is_an_anomaly_too() {
-        let mut detector = calm();
-        let last = (500..503)
-            .filter_map(|number| detector.detect(&sample(number, 0.0), true))
-            .last();
-        assert!(last.is_some());
-    }
-
-    #[test]
-    fn a_lossy_window_is_not_learned() {
-        let mut detector = Detector::default();
-        for number in 0..500 {
-            detector.detect(&sample(number, 0.2), false);
-        }
-        assert_eq!(detector.count().warm, 0);
-    }
-
-    #[test]
-    fn severities_follow_the_founding_limits() {
-        assert_eq!(severity(1.99), None);
-        assert_eq!(severity(2.0), Some(Severity::Info));
-        assert_eq!(severity(3.0), Some(Severity::Warning));
-        assert_eq!(severity(5.0), Some(Severity::Critical));
     }
 }

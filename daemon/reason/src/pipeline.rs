@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use hostmedic_model::{
+    anomaly::Anomaly,
     calendar::{CalendarReading, Purpose},
     command::{Inhibit, Proposal},
     incident::{Incident, IncidentId, IncidentStatus},
     loss::{HookCounters, QueueCounters},
     playbook::Playbook,
     record::Body,
-    sample::Sample,
+    sample::{Sample, Series},
     time::{At, BootId},
     view,
     wake::{Effect, Wake},
@@ -164,9 +165,9 @@ impl State {
         let learn = !std::mem::take(&mut self.window_lossy);
         for sample in samples.iter().filter(|sample| sample.value.is_finite()) {
             self.facts.learn_sample(sample);
-            if let Some(anomaly) = self.detector.detect(sample, learn) {
-                self.gather_anomaly(anomaly, effects);
-            }
+        }
+        for anomaly in self.detector.detect(samples, learn, &self.policy) {
+            self.gather_anomaly(anomaly, effects);
         }
         for sample in samples {
             self.gather_sample(sample, effects);
@@ -331,6 +332,35 @@ impl State {
     /// How many baselines there are.
     pub fn baselines(&self) -> view::Baselines {
         self.detector.count()
+    }
+
+    /// What is normal for one series; `None` when nothing is known of it.
+    pub fn baseline(&self, series: &Series) -> Option<view::BaselineView> {
+        self.detector.view(series)
+    }
+
+    /// What is normal for every series.
+    pub fn baseline_list(&self) -> view::BaselineList {
+        self.detector.list()
+    }
+
+    /// The newest anomalies, oldest first; at most 512, and none from before the start.
+    pub fn anomalies(&self) -> impl DoubleEndedIterator<Item = &Anomaly> {
+        self.detector.anomalies()
+    }
+
+    /// All baselines as bytes, for [`State::load_baselines`] after a restart. At most 16 KiB a
+    /// series and 1 MiB more.
+    pub fn baselines_bytes(&self) -> Vec<u8> {
+        self.detector.to_bytes()
+    }
+
+    /// Takes in baselines of an earlier run, and says of how many series.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, of another version or something else; then nothing has changed.
+    pub fn load_baselines(&mut self, bytes: &[u8]) -> Result<usize, String> {
+        self.detector.load(bytes)
     }
 
     /// Whether records reach the disk: (why not, records waiting, records dropped).

@@ -1,9 +1,11 @@
 //! How far hostmedic may go on this host. Configuration can tighten what stands here, never
 //! loosen it.
 
-use hostmedic_model::{playbook::Phase, time::Span};
+use hostmedic_model::{playbook::Phase, subject::Subject, time::Span};
 use serde::Deserialize;
 use wildmatch::WildMatch;
+
+use crate::detect::limits::Role;
 
 /// Units that hostmedic never touches, whatever the configuration says: without them the host
 /// cannot be reached or healed, or they are not its business.
@@ -59,12 +61,24 @@ pub struct Policy {
     pub deduplication: Span,
     /// A held incident is looked at again after this long at the latest. Default 10 seconds.
     pub reconsider: Span,
+    /// What subjects are for, which decides how full their disks may be; the first that fits holds.
+    pub roles: Vec<RoleOf>,
     /// Programs that are backups, by `comm`; set from the calendar's configuration.
     #[serde(skip)]
     pub backup_programs: Vec<String>,
     /// Programs that are package transactions, by `comm`; set from the calendar's configuration.
     #[serde(skip)]
     pub package_programs: Vec<String>,
+}
+
+/// What the subjects that a pattern names are for.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleOf {
+    /// A glob (`*`, `?`) of subjects as people see them: `mount /var/lib/postgresql`, `host`.
+    pub subject: String,
+    /// What they are for.
+    pub role: Role,
 }
 
 impl Default for Policy {
@@ -81,6 +95,7 @@ impl Default for Policy {
             approval_valid: Span::minutes(15),
             deduplication: Span::minutes(2),
             reconsider: Span::secs(10),
+            roles: Vec::new(),
             backup_programs: Vec::new(),
             package_programs: Vec::new(),
         }
@@ -151,6 +166,15 @@ impl Policy {
         first_match(self.never.iter().map(String::as_str), unit)
     }
 
+    /// What `subject` is for.
+    pub(crate) fn role(&self, subject: &Subject) -> Role {
+        let name = subject.to_string();
+        self.roles
+            .iter()
+            .find(|of| WildMatch::new(&of.subject).matches(&name))
+            .map_or(Role::General, |of| of.role)
+    }
+
     /// The pattern that makes `unit` need an approval, if one does.
     pub(crate) fn asks_for<'a>(&'a self, unit: &str) -> Option<&'a str> {
         first_match(self.approval_for.iter().map(String::as_str), unit)
@@ -190,6 +214,28 @@ mod tests {
             },
         ] {
             assert!(looser.check().is_err(), "{looser:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_role_that_fits_holds() {
+        let role = |subject: &str, role| RoleOf {
+            subject: subject.into(),
+            role,
+        };
+        let policy = Policy {
+            roles: vec![
+                role("mount /var/lib/postgresql*", Role::Database),
+                role("mount /var/*", Role::LogServer),
+            ],
+            ..Policy::default()
+        };
+        for (path, role) in [
+            ("/var/lib/postgresql/17", Role::Database),
+            ("/var/log", Role::LogServer),
+            ("/", Role::General),
+        ] {
+            assert_eq!(policy.role(&Subject::Mount(path.into())), role, "{path}");
         }
     }
 

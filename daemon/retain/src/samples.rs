@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hostmedic_model::{
-    anomaly::{Anomaly, Severity},
+    anomaly::{Anomaly, Forecast, Severity},
     calendar::{Calendar, CalendarReading, Due, Purpose},
     command::{Command, Inhibit, Judgement, Operator, Proposal},
     decision::{Decision, GuardVerdict, PlaybookRef, Stance, Verdict},
@@ -188,6 +188,13 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
             deviation: 9.5,
             severity: Severity::Critical,
             confidence: 1.0,
+            forecast: Some(Forecast {
+                growth_per_hour: 0.1,
+                growth_margin: 0.01,
+                usual_growth_per_hour: 1e-7,
+                exhausted_in_s: n,
+            }),
+            together: vec![series.measure],
         }),
         Evidence::Sample(Sample {
             at,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hostmedic_model::{
-    anomaly::Severity,
+    anomaly::{Anomaly, Severity},
     decision::{Stance, Verdict},
     incident::{Evidence, IncidentStatus},
     notice::{Notice, Noticed},
@@ -11,7 +11,7 @@ use hostmedic_model::{
     playbook::Phase,
     sample::Measure,
     signal::Fact,
-    time::At,
+    time::{At, Span},
     unit::{ActiveState, UnitState},
 };
 
@@ -32,15 +32,7 @@ pub(crate) fn moment(evidence: &Evidence) -> At {
 pub(crate) fn line(evidence: &Evidence) -> String {
     match evidence {
         Evidence::Signal(signal) => format!("{}: {}", signal.subject, fact(&signal.fact)),
-        Evidence::Anomaly(anomaly) => format!(
-            "{} is {}, normal is {} ± {} ({:.1} spreads, {})",
-            anomaly.series,
-            number(anomaly.series.measure, anomaly.observed),
-            number(anomaly.series.measure, anomaly.expected),
-            number(anomaly.series.measure, anomaly.spread),
-            anomaly.deviation,
-            severity(anomaly.severity).0,
-        ),
+        Evidence::Anomaly(anomaly) => unusual(anomaly),
         Evidence::Sample(sample) => {
             format!(
                 "{} is {}",
@@ -85,6 +77,33 @@ fn noticed(notice: &Notice) -> String {
     }
 }
 
+/// A number and what is normal; then where it is heading, and what else was off.
+fn unusual(anomaly: &Anomaly) -> String {
+    let measure = anomaly.series.measure;
+    let mut text = format!(
+        "{} is {}, normal is {} ± {} ({:.1} spreads, {})",
+        anomaly.series,
+        number(measure, anomaly.observed),
+        number(measure, anomaly.expected),
+        number(measure, anomaly.spread),
+        anomaly.deviation,
+        severity(anomaly.severity).0,
+    );
+    if let Some(forecast) = &anomaly.forecast {
+        text += &format!(
+            "; grows by {} ± {} an hour and is used up in {}",
+            number(measure, forecast.growth_per_hour),
+            number(measure, forecast.growth_margin),
+            Span::minutes(forecast.exhausted_in_s / 60),
+        );
+    }
+    if !anomaly.together.is_empty() {
+        let names: Vec<_> = anomaly.together.iter().map(Measure::to_string).collect();
+        text += &format!("; together with {}", names.join(", "));
+    }
+    text
+}
+
 /// The model's words; of a unit's state also what tells its runs apart.
 fn fact(fact: &Fact) -> String {
     match fact {
@@ -111,7 +130,11 @@ pub(crate) fn unit_state(state: &UnitState) -> String {
 /// A number in the unit of its measure.
 pub(crate) fn number(measure: Measure, value: f64) -> String {
     match measure {
-        Measure::UnitMemoryBytes | Measure::DiskFreeBytes if value >= 0.0 => size(value as u64),
+        Measure::UnitMemoryBytes | Measure::UnitAnonBytes | Measure::DiskFreeBytes
+            if value >= 0.0 =>
+        {
+            size(value as u64)
+        }
         Measure::CpuBusyRatio
         | Measure::MemoryUsedRatio
         | Measure::DiskUsedRatio
@@ -130,6 +153,7 @@ pub(crate) fn number(measure: Measure, value: f64) -> String {
         | Measure::PacketDropsPerS
         | Measure::TcpRetransmitsPerS
         | Measure::UnitMemoryBytes
+        | Measure::UnitAnonBytes
         | Measure::DiskFreeBytes => format!("{value:.2}"),
     }
 }

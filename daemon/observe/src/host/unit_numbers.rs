@@ -102,6 +102,7 @@ fn memory(own: &[(&String, &UnitName)], taken: &mut Taken) {
     let (Some(used), Some(limit)) = (used, limit) else {
         return taken.problem("unit memory", "no memory controller is mounted");
     };
+    let stat = Controller::find("memory", "memory.stat", "memory.stat");
     let mut unread = 0_u32;
     for (path, unit) in own {
         let Some(bytes) = used.number(path) else {
@@ -110,6 +111,9 @@ fn memory(own: &[(&String, &UnitName)], taken: &mut Taken) {
         };
         let subject = Subject::Unit((*unit).clone());
         taken.sample(subject.clone(), Measure::UnitMemoryBytes, bytes as f64);
+        if let Some(anon) = stat.as_ref().and_then(|stat| stat.anon(path)) {
+            taken.sample(subject.clone(), Measure::UnitAnonBytes, anon as f64);
+        }
         // Version 1 says "none" by a number beyond any memory.
         if let Some(limit) = limit
             .number(path)
@@ -183,6 +187,18 @@ impl Controller {
             root,
             file: v2_file,
         })
+    }
+
+    /// Bytes that no file backs: `anon` (v2) or `total_rss` (v1) of `memory.stat`.
+    fn anon(&self, path: &str) -> Option<u64> {
+        let text = fs::read_to_string(below(&self.root, path).join(self.file)).ok()?;
+        let of = |line: &str| {
+            let number = line
+                .strip_prefix("anon ")
+                .or(line.strip_prefix("total_rss "))?;
+            number.trim().parse().ok()
+        };
+        text.lines().find_map(of)
     }
 
     /// The number in the file of the cgroup at `path`; `None` for `max`, too.

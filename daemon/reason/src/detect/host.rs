@@ -8,7 +8,7 @@
 //! A row is judged before it is learned, nothing looks ahead, and the only randomness is a generator
 //! with a fixed seed, so the same rows always give the same scores. Figures: `docs/detection.md`.
 
-mod bits;
+pub(crate) mod bits;
 mod daytime;
 pub mod forest;
 mod metric;
@@ -192,6 +192,18 @@ impl HostDetector {
             + self.forest.size_bytes()
             + self.features.capacity()
             + self.evidence.capacity() * size_of::<Evidence>()
+    }
+
+    /// Whether a state that was read back, of `metrics` values a row, is one that rows can lead to,
+    /// as far as arithmetic and indices need.
+    pub(crate) fn is_sound(&self, metrics: usize) -> bool {
+        (1..=DAY_S).contains(&self.interval_s)
+            && (1..=86_400).contains(&self.rows_a_day)
+            && self.day_rows <= self.rows_a_day
+            && self.hour < 24
+            && self.metrics.len() == metrics
+            && self.metrics.iter().all(Metric::is_sound)
+            && self.forest.is_sound(metrics * VIEWS)
     }
 
     /// Moves on to `wall_s`: closes the hour that has passed, and knows whether a row was missed.

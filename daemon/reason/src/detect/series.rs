@@ -11,7 +11,10 @@ mod quiet;
 mod season;
 #[cfg(test)]
 mod tests;
+mod usual;
 mod week;
+
+pub(crate) use week::merge;
 
 use std::time::Duration;
 

@@ -32,14 +32,28 @@ fn can_be_about(condition: &Condition, subject: &Subject) -> bool {
             _ => true,
         },
         Condition::Above { measure, .. } | Condition::Below { measure, .. } => match measure {
-            Measure::DiskUsedRatio | Measure::JournalShareRatio => {
-                matches!(subject, Subject::Mount(_))
+            Measure::DiskUsedRatio
+            | Measure::DiskFreeBytes
+            | Measure::InodesUsedRatio
+            | Measure::JournalShareRatio => matches!(subject, Subject::Mount(_)),
+            Measure::UnitMemoryBytes
+            | Measure::UnitAnonBytes
+            | Measure::UnitMemoryLimitRatio
+            | Measure::UnitTasksLimitRatio
+            | Measure::UnitCpuShareRatio => subject.unit().is_some(),
+            Measure::CpuBusyRatio
+            | Measure::MemoryUsedRatio
+            | Measure::LoadPerCpu
+            | Measure::SwapUsedRatio
+            | Measure::ConntrackUsedRatio
+            | Measure::PacketDropsPerS
+            | Measure::TcpRetransmitsPerS
+            | Measure::ExecPerS => matches!(subject, Subject::Host),
+            Measure::MemoryPressureSomeRatio
+            | Measure::CpuPressureSomeRatio
+            | Measure::IoPressureSomeRatio => {
+                matches!(subject, Subject::Host) || subject.unit().is_some()
             }
-            Measure::UnitMemoryBytes => subject.unit().is_some(),
-            Measure::CpuBusyRatio | Measure::MemoryUsedRatio | Measure::LoadPerCpu => {
-                matches!(subject, Subject::Host)
-            }
-            _ => true,
         },
         Condition::Unseen(_) => true,
     }

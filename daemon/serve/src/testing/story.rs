@@ -16,7 +16,7 @@ pub use series::{baselines, series};
 use std::collections::BTreeMap;
 
 use hostmedic_model::{
-    anomaly::{Anomaly, Severity},
+    anomaly::{Anomaly, Forecast, Severity},
     calendar::{Activity, Calendar, CalendarReading, Due, Inhibitor, Purpose},
     command::{Operator, Proposal},
     decision::{Decision, GuardVerdict, PlaybookRef, Stance, Verdict},
@@ -248,6 +248,13 @@ fn waiting_incident() -> Incident {
                 deviation: 4.0,
                 severity: Severity::Warning,
                 confidence: 0.8,
+                forecast: Some(Forecast {
+                    growth_per_hour: 0.04,
+                    growth_margin: 0.01,
+                    usual_growth_per_hour: 0.0,
+                    exhausted_in_s: 6300,
+                }),
+                together: Vec::new(),
             }),
             Evidence::Sample(Sample {
                 at: at(1_677_000),

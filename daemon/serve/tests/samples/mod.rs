@@ -441,7 +441,7 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(Judgement: Right, Wrong, Forget),
         words!(MatchRoute: None, Inform, Propose, Act),
         words!(Measure: CpuBusyRatio, MemoryUsedRatio, LoadPerCpu, DiskUsedRatio,
-            JournalShareRatio, UnitMemoryBytes, ExecPerS, MemoryPressureSomeRatio, CpuPressureSomeRatio, IoPressureSomeRatio, SwapUsedRatio, ConntrackUsedRatio, PacketDropsPerS, TcpRetransmitsPerS, DiskFreeBytes, InodesUsedRatio, UnitMemoryLimitRatio, UnitTasksLimitRatio, UnitCpuShareRatio),
+            JournalShareRatio, UnitMemoryBytes, ExecPerS, MemoryPressureSomeRatio, CpuPressureSomeRatio, IoPressureSomeRatio, SwapUsedRatio, ConntrackUsedRatio, PacketDropsPerS, TcpRetransmitsPerS, DiskFreeBytes, InodesUsedRatio, UnitAnonBytes, UnitMemoryLimitRatio, UnitTasksLimitRatio, UnitCpuShareRatio),
         words!(MemoryEvent: Low, High, Max, Oom, OomKill, OomGroupKill),
         words!(NetCounterKind: ListenOverflow, ListenDrop, ConntrackDrop, ConntrackEarlyDrop,
             UdpReceiveBuffer),

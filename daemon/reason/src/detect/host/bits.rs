@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// A float and the integer of its size.
-pub(super) trait Bits: Copy {
+pub(crate) trait Bits: Copy {
     type Word: Serialize + for<'de> Deserialize<'de>;
     fn word(self) -> Self::Word;
     fn float(word: Self::Word) -> Self;
@@ -34,13 +34,13 @@ impl Bits for f64 {
 }
 
 /// For `#[serde(with)]` on floats in a row.
-pub(super) fn serialize<T: Bits, S: Serializer>(floats: &[T], to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<T: Bits, S: Serializer>(floats: &[T], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(floats.iter().map(|float| float.word()))
 }
 
 /// # Errors
 /// When there are more or fewer than the array holds.
-pub(super) fn deserialize<'de, T, A, D>(from: D) -> Result<A, D::Error>
+pub(crate) fn deserialize<'de, T, A, D>(from: D) -> Result<A, D::Error>
 where
     T: Bits,
     A: TryFrom<Vec<T>>,

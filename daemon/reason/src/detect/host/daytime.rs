@@ -68,6 +68,11 @@ impl Daytime {
         }
     }
 
+    /// Whether counting on stays in bounds.
+    pub(super) fn is_sound(&self) -> bool {
+        self.values < u32::MAX / 2 && self.residuals < u32::MAX / 2
+    }
+
     /// Ends `hour`.
     #[expect(
         clippy::cast_possible_truncation,

@@ -121,6 +121,26 @@ impl Forest {
         }
     }
 
+    /// Whether a forest that was read back eats rows of `features` and all its parts fit.
+    pub(super) fn is_sound(&self, features: usize) -> bool {
+        let (nodes, ends) = if self.grown == 0 {
+            (0, 0)
+        } else {
+            (TREES * NODES, TREES * (2 * NODES + 1))
+        };
+        let fits = |node: &Node| node.feature == LEAF || usize::from(node.feature) < features;
+        self.features == features
+            && (1..=86_400).contains(&self.rows_a_day)
+            && self.rows <= self.rows_a_day
+            && self.reservoir.len() <= RESERVOIR * features
+            && self.reservoir.len().is_multiple_of(features.max(1))
+            && (self.grown == 0 || self.grown == TREES)
+            && self.next < TREES
+            && self.nodes.len() == nodes
+            && self.ends.len() == ends
+            && self.nodes.iter().all(fits)
+    }
+
     /// Bytes held.
     #[must_use]
     pub fn size_bytes(&self) -> usize {

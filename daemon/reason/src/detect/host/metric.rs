@@ -101,6 +101,11 @@ impl Metric {
         }
     }
 
+    /// Whether arithmetic on it stays in bounds.
+    pub(super) fn is_sound(&self) -> bool {
+        self.daytime.is_sound() && self.window.is_sound()
+    }
+
     pub(super) fn close_day(&mut self) {
         self.window.close_day();
     }

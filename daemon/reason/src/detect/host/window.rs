@@ -114,6 +114,11 @@ impl Window {
         self.anchors[1] = f64::NAN;
     }
 
+    /// Whether the place of the oldest day is one.
+    pub(super) fn is_sound(&self) -> bool {
+        usize::from(self.oldest) < DAYS
+    }
+
     /// Ends the running day.
     pub(super) fn close_day(&mut self) {
         let at = usize::from(self.oldest) % DAYS * SUMS;

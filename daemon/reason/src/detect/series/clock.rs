@@ -7,7 +7,7 @@ const GAP_INTERVALS: i64 = 3;
 /// Usual intervals a row may stand for in smoothing, at most.
 const WEIGHT_INTERVALS_MAX: i64 = 4;
 /// Time one row may add, at most: a clock that jumps by years must not overflow anything.
-const STEP_S_MAX: i64 = 400 * 86_400;
+pub(super) const STEP_S_MAX: i64 = 400 * 86_400;
 
 /// Time since the first row, made of forward steps only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub(super) struct Clock {
     pub(super) elapsed_s: i64,
     /// Usual distance of rows, in sixteenths of a second; follows a changed interval within
     /// some rows.
-    usual_16ths: i64,
+    pub(super) usual_16ths: i64,
 }
 
 /// What one row means in time.

@@ -40,6 +40,11 @@ pub(super) struct Quiet {
 }
 
 impl Quiet {
+    /// Whether arithmetic on it stays in bounds.
+    pub(super) fn is_sound(&self) -> bool {
+        (0..=i64::MAX / DAY_S).contains(&self.day)
+    }
+
     /// The calibrated score of a row whose raw score is `raw`.
     pub(super) fn score(&mut self, elapsed_s: i64, raw: f32) -> f32 {
         let [today, usual, peak] = &mut self.marks;

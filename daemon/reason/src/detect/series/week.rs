@@ -60,6 +60,11 @@ impl Week {
         *squares += delta * (value - *mean);
     }
 
+    /// Whether arithmetic on it stays in bounds.
+    pub(super) fn is_sound(&self) -> bool {
+        (0..=i64::MAX / DAY_S).contains(&self.day) && usize::from(self.next) < DAYS
+    }
+
     fn close(&mut self, day: i64) {
         let empty_days = usize::try_from((day - self.day).clamp(1, 7)).unwrap_or(DAYS);
         let mut done = self.current;
@@ -79,7 +84,7 @@ impl Week {
     }
 }
 
-fn merge(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
+pub(crate) fn merge(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
     let count = a[0] + b[0];
     if a[0] <= 0.0 {
         return b;

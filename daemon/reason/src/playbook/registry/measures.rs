@@ -27,7 +27,7 @@ impl Measure {
             "statvfs"
         } else if self.name.ends_with("_share_ratio") {
             "files"
-        } else if begins("unit_memory") || begins("memory_limit") {
+        } else if begins("unit_memory") || begins("unit_anon") || begins("memory_limit") {
             "cgroup memory"
         } else if self.name.contains("_pressure_") {
             "pressure"
@@ -78,6 +78,7 @@ pub const ALL: &[Measure] = &[
         "mount: share of the used space that is journal files",
     ),
     m("unit_memory_bytes", Bytes, "unit: memory in use"),
+    m("unit_anon_bytes", Bytes, "unit: memory that no file backs"),
     m("exec_per_s", PerSecond, "host: programs begun"),
     // Memory.
     m(

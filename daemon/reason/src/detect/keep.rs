@@ -1,0 +1,245 @@
+//! Baselines as bytes, so that a restart forgets nothing: one line that says what follows and its
+//! SHA-256, then JSON. At most 16 KiB a series and 1 MiB for the host.
+//!
+//! The checksum finds damage, not malice: whoever may write the daemon's files may do worse.
+
+use hex::encode;
+use hostmedic_model::sample::Series;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Detector, SERIES_MAX, together::Together, track::Track};
+
+/// What the bytes are, and the version of their form.
+const KIND: &str = "hostmedic-baselines 1";
+
+/// What is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    host: Option<&'a Together>,
+    tracks: Vec<(&'a Series, &'a Track)>,
+}
+
+/// What is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    host: Option<Box<Together>>,
+    tracks: Vec<(Series, Box<Track>)>,
+}
+
+impl Detector {
+    /// All baselines as bytes.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let written = Written {
+            host: self.host.as_deref(),
+            tracks: self
+                .tracks
+                .iter()
+                .map(|(series, track)| (series, &**track))
+                .collect(),
+        };
+        // Maps with keys that are no strings are the only thing that JSON refuses, and here are none.
+        let body = serde_json::to_vec(&written).unwrap_or_default();
+        let mut bytes = format!("{KIND} {}\n", encode(Sha256::digest(&body))).into_bytes();
+        bytes.extend(body);
+        bytes
+    }
+
+    /// Takes in what [`Self::to_bytes`] gave, and how many series that were. What was learned of a
+    /// series meanwhile is added to its baseline; its detector is the one of the bytes.
+    pub(crate) fn load(&mut self, bytes: &[u8]) -> Result<usize, String> {
+        let read = parse(bytes)?;
+        let count = read.tracks.len();
+        for (series, mut track) in read.tracks {
+            if let Some(live) = self.tracks.get(&series) {
+                track.baseline.merge(&live.baseline);
+                track.at = live.at;
+            }
+            self.tracks.insert(series, track);
+        }
+        self.host = read.host.or(self.host.take());
+        Ok(count)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Read, String> {
+    let end = bytes.iter().take(256).position(|byte| *byte == b'\n');
+    let (head, body) = match end {
+        Some(end) => (&bytes[..end], &bytes[end + 1..]),
+        None => return Err("these are no baselines: the first line is missing".to_owned()),
+    };
+    let head = std::str::from_utf8(head).unwrap_or_default();
+    let Some((kind, checksum)) = head.rsplit_once(' ') else {
+        return Err("these are no baselines: the first line says something else".to_owned());
+    };
+    if kind != KIND {
+        return Err(format!(
+            "these are no baselines of this version: `{KIND}` is expected"
+        ));
+    }
+    if checksum != encode(Sha256::digest(body)) {
+        return Err("the baselines are damaged: their checksum is another".to_owned());
+    }
+    let read: Read = serde_json::from_slice(body)
+        .map_err(|error| format!("the baselines cannot be read: {error}"))?;
+    if read.tracks.len() > SERIES_MAX {
+        return Err(format!(
+            "the baselines are of {} series; {SERIES_MAX} is the most",
+            read.tracks.len()
+        ));
+    }
+    if let Some((series, _)) = read.tracks.iter().find(|(_, track)| !track.is_sound()) {
+        return Err(format!(
+            "the baseline of {series} cannot have come from samples"
+        ));
+    }
+    if read.host.as_ref().is_some_and(|host| !host.is_sound()) {
+        return Err("the baseline of the host cannot have come from samples".to_owned());
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use hostmedic_model::{
+        sample::{Measure, Sample},
+        subject::Subject,
+        time::At,
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::Policy;
+
+    /// Two series over `days`, every 30 s, with a wave each day.
+    fn learned(days: u64) -> Detector {
+        let mut detector = Detector::default();
+        for row in 0..days * 2880 {
+            feed(&mut detector, row);
+        }
+        detector
+    }
+
+    fn feed(detector: &mut Detector, row: u64) {
+        let at = At {
+            boot_ns: (row + 1) * 30_000_000_000,
+            wall_ms: i64::try_from(row).unwrap() * 30_000 + 1_700_000_000_000,
+        };
+        let wave = (row as f64 * std::f64::consts::TAU / 2880.0).sin();
+        let samples = [
+            (
+                Measure::CpuBusyRatio,
+                0.3 + 0.1 * wave + 0.01 * (row % 7) as f64,
+            ),
+            (Measure::ExecPerS, 5.0 + wave + (row % 13) as f64),
+        ];
+        let samples = samples.map(|(measure, value)| Sample {
+            at,
+            series: Series {
+                subject: Subject::Host,
+                measure,
+            },
+            value,
+        });
+        detector.detect(&samples, true, &Policy::default());
+    }
+
+    fn sealed(body: &[u8]) -> Vec<u8> {
+        let mut bytes = format!("{KIND} {}\n", encode(Sha256::digest(body))).into_bytes();
+        bytes.extend(body);
+        bytes
+    }
+
+    #[test]
+    fn what_is_read_back_goes_on_bit_for_bit() {
+        let mut detector = learned(3);
+        let bytes = detector.to_bytes();
+        assert!(bytes.len() < 2 * 16_384 + (1 << 20), "{}", bytes.len());
+        let mut copy = Detector::default();
+        assert_eq!(copy.load(&bytes), Ok(2));
+        for row in 3 * 2880..3 * 2880 + 500 {
+            feed(&mut detector, row);
+            feed(&mut copy, row);
+        }
+        assert_eq!(copy.to_bytes(), detector.to_bytes());
+    }
+
+    #[test]
+    fn damage_changes_nothing() {
+        let whole = learned(1).to_bytes();
+        let head = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let other = String::from_utf8(whole[head..].to_vec()).unwrap();
+        let odd = [
+            Vec::new(),
+            b"{}".to_vec(),
+            whole[..whole.len() - 1].to_vec(),
+            [whole.as_slice(), b" "].concat(),
+            sealed(b""),
+            sealed(b"{\"host\":null}"),
+            sealed(b"{\"host\":null,\"tracks\":[],\"more\":1}"),
+            sealed(other.replacen("\"hour\":", "\"hour\":9", 1).as_bytes()),
+            sealed(
+                other
+                    .replacen("\"usual_16ths\":", "\"usual_16ths\":-", 1)
+                    .as_bytes(),
+            ),
+        ];
+        let mut detector = learned(1);
+        let before = detector.to_bytes();
+        for bytes in odd {
+            let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(90)]).into_owned();
+            assert!(detector.load(&bytes).is_err(), "{shown}");
+        }
+        assert_eq!(detector.to_bytes(), before);
+    }
+
+    #[test]
+    fn what_was_learned_meanwhile_is_kept() {
+        let kept = learned(1).to_bytes();
+        let mut later = Detector::default();
+        for row in 2 * 2880..2 * 2880 + 240 {
+            feed(&mut later, row);
+        }
+        later.load(&kept).unwrap();
+        let samples: Vec<_> = later
+            .list()
+            .baselines
+            .iter()
+            .map(|row| row.samples)
+            .collect();
+        assert_eq!(samples, [2880 + 240, 2880 + 240]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// No bytes make it panic, sealed or not; a byte of real ones that is another is found.
+        #[test]
+        fn any_bytes_are_an_answer(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            at in any::<prop::sample::Index>(),
+            flip in 1..=255_u8,
+        ) {
+            let mut detector = Detector::default();
+            prop_assert!(detector.load(&bytes).is_err());
+            prop_assert!(detector.load(&sealed(&bytes)).is_err());
+            feed(&mut detector, 0);
+            let mut real = detector.to_bytes();
+            let at = at.index(real.len());
+            real[at] ^= flip;
+            prop_assert!(Detector::default().load(&real).is_err());
+            // Sealed anew it may be read; then it must also be fit to go on with.
+            let head = real.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let mut forged = Detector::default();
+            if forged.load(&sealed(&real[head..])).is_ok() {
+                for row in 0..200 {
+                    feed(&mut forged, row);
+                }
+                forged.list();
+            }
+        }
+    }
+}
