@@ -210,7 +210,7 @@ impl Desk {
                 unit,
                 load_state: "loaded".into(),
                 state: self.unit.clone(),
-                slice: None,
+                slice: UnitName::new("system.slice").ok(),
                 restart_policy: "no".into(),
                 start_limit_burst: 5,
                 start_limit_interval: Span::secs(10),
