@@ -3,7 +3,10 @@
 //! A lesson is one incident's, and can be taken back. After a restart the lessons come back from
 //! the audit chain: their texts are read again, one at a time and when nothing else is asked.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use hostmedic_model::{
     command::Judgement,
@@ -18,9 +21,11 @@ use hostmedic_model::{
 use crate::{
     matching::learned::{LESSONS_MAX, Verdict},
     pipeline::State,
-    reading::is_late,
 };
 
+/// A lesson whose text is not read within this time is left out: nothing waits for it, but the
+/// ones after it do.
+const READ_MAX: Duration = Duration::from_secs(60);
 /// Successes that are remembered, to tell a fault that came back; the oldest go first.
 const HELPED_MAX: usize = 512;
 
@@ -62,8 +67,8 @@ impl Lessons {
         self.helped.push_back((subject, title, playbook.to_owned()));
     }
 
-    /// Takes back what an incident was about to teach.
-    fn forget(&mut self, incident: &IncidentId) {
+    /// Takes back what an incident was about to teach. Whether there was anything.
+    fn forget(&mut self, incident: &IncidentId) -> bool {
         if self
             .again
             .front()
@@ -71,7 +76,9 @@ impl Lessons {
         {
             self.asked = None;
         }
+        let before = self.again.len();
         self.again.retain(|lesson| lesson.incident != *incident);
+        self.again.len() < before
     }
 
     /// Keeps a lesson for later. Of one playbook as many as it can learn.
@@ -119,8 +126,8 @@ impl State {
         };
         let verdict = match judgement {
             Judgement::Forget => {
-                self.lessons.forget(id);
-                return if catalogue.unlearn(&id.0) {
+                let waited = self.lessons.forget(id);
+                return if catalogue.unlearn(&id.0) || waited {
                     Ok(format!("what {id} has taught is forgotten"))
                 } else {
                     Err(format!("{id} has taught nothing"))
@@ -168,9 +175,9 @@ impl State {
         let (Some(catalogue), Some(case)) = (&mut self.catalogue, self.cases.get(id)) else {
             return;
         };
+        // A lesson belongs to one incident, whatever was said of it before.
+        catalogue.unlearn(&id.0);
         if let Some(vector) = case.reading.vector() {
-            // A lesson belongs to one incident, whatever it was about before.
-            catalogue.unlearn(&id.0);
             catalogue.learn(playbook, &id.0, vector, verdict);
         } else if !case.reading.text.is_empty() {
             self.lessons.keep(Lesson {
@@ -197,7 +204,7 @@ impl State {
             return;
         }
         match self.lessons.asked {
-            Some(since) if !is_late(since, self.now) => return,
+            Some(since) if self.now.since(since) <= READ_MAX => return,
             // It was not read in time, so it will not be the next time either.
             Some(_) => _ = self.lessons.again.pop_front(),
             None => {}

@@ -182,6 +182,8 @@ impl State {
         if let Some(case) = self.cases.get_mut(id) {
             let why = format!("its text was not read within {} s", READ_MAX.as_secs());
             case.reading.meaning = Meaning::Failed(why);
+            // What came meanwhile is not read either: nothing may wait twice.
+            case.reading.kinds = kinds_of(&case.incident);
         }
         self.record_ranking(id, effects);
         self.match_and_look(id, effects);

@@ -118,6 +118,8 @@ impl Desk {
                 } => self.capture(incident, intent),
                 Effect::Act(intent) => self.acts.push(intent),
                 Effect::SetHookMode { .. } => {}
+                // Without a catalogue nobody asks what a text means.
+                Effect::Embed { .. } => {}
                 Effect::Reply { answer, .. } => self.reply = Some(answer),
             }
         }
