@@ -4,6 +4,7 @@ mod baseline;
 mod capture;
 mod coverage;
 mod question;
+mod series;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ pub use self::{
     baseline::{BaselineList, BaselineView, Warmth},
     coverage::{CoveragePart, Gap, HookCoverage, WallSpan},
     question::{CoverageQuery, EventQuery},
+    series::{Point, SeriesView},
 };
 use crate::{
     calendar::CalendarReading,

@@ -199,6 +199,13 @@ async fn real_answers_fit_their_schemas() {
             "/v1/coverage?hook=process_exec&since=0&until=9",
             "/v1/coverage",
         ),
+        ("/v1/baselines", "/v1/baselines"),
+        (
+            "/v1/series?name=disk_used_ratio%20of%20mount%20/var",
+            "/v1/series",
+        ),
+        ("/v1/anomalies", "/v1/anomalies"),
+        ("/v1/anomalies?since=0", "/v1/anomalies"),
         ("/v1/openapi.json", "/v1/openapi.json"),
     ] {
         let (status, body) = scene.get(path).await;

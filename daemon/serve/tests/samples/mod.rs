@@ -30,7 +30,7 @@ use hostmedic_model::{
     subject::{Subject, UnitName},
     time::Span,
     unit::{ActiveState, UnitState},
-    view::{CommandAnswer, CoverageQuery, FlowEnd, Gap, HookCoverage, Missed},
+    view::{CommandAnswer, CoverageQuery, FlowEnd, Gap, HookCoverage, Missed, Warmth},
 };
 use hostmedic_serve::testing;
 use serde::Serialize;
@@ -93,6 +93,10 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("FlowEnd", covered(flow_ends(), flow_end)),
         ("HookCoverage", json(coverages())),
         ("Gap", covered(gaps(), gap)),
+        ("BaselineList", json([testing::baselines()])),
+        ("SeriesView", json([testing::series()])),
+        ("Anomaly", json(testing::series().anomalies)),
+        ("Warmth", covered(warmths(), warmth)),
         ("Missed", json([Missed { missed: 3 }])),
         (
             "Blind",
@@ -148,6 +152,7 @@ kinds!(sender(Sender): Kernel, Process);
 kinds!(port(PortClass): Unknown, WellKnown, Registered, Ephemeral);
 kinds!(step_result(StepResult): Job, Refused, Unknown);
 kinds!(reading(CalendarReading): Readable, Unreadable);
+kinds!(warmth(Warmth): Cold, Warming, Warm);
 kinds!(condition(Condition): Signal, UnitState, Starts, Above, Below, Unseen);
 kinds!(need(Need): Fresh, Active, ClosureAtMost, StartsLeft, NoJob, Below, Above, NoSignal);
 kinds!(check(Check): UnitActive, NewInvocation, NoSignal, Below, ClosureRestored);
@@ -230,6 +235,10 @@ fn gaps() -> Vec<Gap> {
         Gap::NoRow,
         Gap::Open,
     ]
+}
+
+fn warmths() -> Vec<Warmth> {
+    vec![Warmth::Cold, Warmth::Warming { share: 0.5 }, Warmth::Warm]
 }
 
 fn unit() -> UnitName {
