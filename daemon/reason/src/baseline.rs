@@ -132,9 +132,16 @@ impl Baseline {
         (self.learned >= WARM_SAMPLES).then(|| self.rough(measure))
     }
 
-    /// The same from however little was learned; the spread is never zero.
+    /// The same from however little was learned; the spread is never zero. After a gap of a week,
+    /// what is known of the month.
     pub(crate) fn rough(&self, measure: Measure) -> Normal {
-        self.uncentre(self.closed.merge(self.running), measure)
+        let week = self.closed.merge(self.running);
+        let known = if week.weight() > 0.0 {
+            week
+        } else {
+            self.month.moments()
+        };
+        self.uncentre(known, measure)
     }
 
     /// Mean and spread of 25 to 30 days.

@@ -3,7 +3,7 @@
 //! A bucket is the exponent and the first bits of the mantissa of an `f32`, so bucketing costs a
 //! shift. It begins with 64 buckets to the octave; when values span more than fit, two neighbours
 //! become one (as in `UDDSketch`, Epicoco et al. 2020), down to 8 to the octave. So a percentile is
-//! off by 1/128 at best and 1/16 at worst, relative; below 1/50 of the largest value, all share the
+//! off by less than a bucket: 1/64 at best and 1/8 at worst, relative; below 1/50 of the largest value, all share the
 //! lowest bucket. Sketches of the same series merge exactly.
 
 use serde::{Deserialize, Serialize};
