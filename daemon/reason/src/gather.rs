@@ -349,10 +349,8 @@ impl State {
             incident.evidence.push(evidence.clone());
         }
         // What makes an incident worse, or a child, must outlive a restart.
-        let is_worth = incident.extended <= EXTENSIONS_MAX
-            || is_worse
-            || matches!(evidence, Evidence::Child(_));
-        (is_worth && !is_repeated).then_some(evidence)
+        let is_news = incident.extended <= EXTENSIONS_MAX || matches!(evidence, Evidence::Child(_));
+        (is_worse || is_news && !is_repeated).then_some(evidence)
     }
 
     /// A name that a replay gives again: from moment, host, boot and subject.
