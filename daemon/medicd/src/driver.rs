@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use crate::{
-    answers::{Api, Question},
+    answers::Api,
     attribute::Attribution,
     config::Config,
     history::History,

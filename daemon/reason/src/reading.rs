@@ -104,11 +104,9 @@ pub(crate) enum Opinion {
 }
 
 impl State {
-    /// Gives the loop a catalogue of its playbooks to compare incidents' texts with.
-    #[must_use]
-    pub fn with_catalogue(mut self, catalogue: Catalogue) -> Self {
+    /// Gives the loop a catalogue of its playbooks to compare incidents' texts with; at any time.
+    pub fn adopt_catalogue(&mut self, catalogue: Catalogue) {
         self.catalogue = Some(catalogue);
-        self
     }
 
     /// The catalogue, if there is one.

@@ -103,7 +103,7 @@ impl Desk {
         let mut state = State::new("host".into(), BootId("b".into()), policy, library());
         state.recall(past.iter(), START);
         if let Some(catalogue) = catalogue {
-            state = state.with_catalogue(catalogue);
+            state.adopt_catalogue(catalogue);
         }
         let mut desk = Self {
             state,

@@ -361,7 +361,7 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
                 matched: 0.94,
                 record_shift: 0.0,
                 recurrence_shift: 0.25,
-                evidence_shift: 2.3026,
+                evidence_shift: 2.3001,
                 confidence: 0.9937,
                 evidence: EvidenceCheck {
                     supported: vec!["oom_kill: 1 of 1 within 2m".into()],

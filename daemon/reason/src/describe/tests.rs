@@ -31,6 +31,8 @@ fn incident(subject: Subject, evidence: Vec<Evidence>) -> Incident {
         evidence,
         extended: 0,
         recurrences_30d: 0,
+        parent: None,
+        similar: None,
     }
 }
 
@@ -104,6 +106,8 @@ fn a_number_comes_with_its_baseline_its_trend_and_its_cause() {
         deviation: 4.0,
         severity: Severity::Warning,
         confidence: 0.8,
+        forecast: None,
+        together: Vec::new(),
     });
     let sample = Evidence::Sample(Sample {
         at: at(0),

@@ -6,6 +6,8 @@
 //! never sure (it is its own error), n equal ones are sure by the root of n, and noise counts
 //! against it. Three errors need nine equal steps: five minutes at 30 s. O(1), 16 bytes.
 
+use std::cmp::Ordering;
+
 use hostmedic_model::{anomaly::Forecast, sample::Measure};
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +103,10 @@ impl Trend {
         let every = used_enough(measure)?;
         let (used, growth) = (self.last(), self.growth());
         let margin = SURE_ERRORS * self.error();
-        if self.0[HOURS] < OBSERVED_H_MIN || !(growth > margin) || used < USED_MIN {
+        if self.0[HOURS] < OBSERVED_H_MIN
+            || growth.partial_cmp(&margin) != Some(Ordering::Greater)
+            || used < USED_MIN
+        {
             return None;
         }
         let exhausted_in_s = ((1.0 - used).max(0.0) / growth * 3600.0).round();

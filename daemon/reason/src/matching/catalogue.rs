@@ -25,7 +25,7 @@ use super::{
 pub const MATCHES_MAX: usize = 5;
 /// Up to this many playbooks each is looked at; that takes less than a millisecond. Above, the index
 /// and the shared words choose whom to look at.
-const SCAN_MAX: usize = 1000;
+pub const SCAN_MAX: usize = 1000;
 /// How many vectors are asked of the index, and how many playbooks of the shared words.
 const NEAREST_MAX: usize = 256;
 const LEXICAL_MAX: usize = 64;

@@ -198,7 +198,7 @@ impl<'a> Desk<'a> {
         let mut state = State::new("host".to_owned(), boot, policy, library.to_vec());
         state.recall(std::iter::empty::<Record>(), START);
         if let Some(reader) = reader {
-            state = state.with_catalogue(reader.catalogue.clone());
+            state.adopt_catalogue(reader.catalogue.clone());
         }
         let units = |list: &[Placed<String>]| -> Vec<UnitName> {
             list.iter()

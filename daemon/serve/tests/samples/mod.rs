@@ -139,8 +139,8 @@ macro_rules! kinds {
 
 kinds!(body(Body): Started, Stopped, Coverage, IncidentOpened, IncidentExtended, IncidentClosed,
     HookMode, Decision, Proposed, Command, Inhibited, Intent, Captured, StepEnded, Indeterminate, Outcome,
-    ReplicationRefused);
-kinds!(command(Command): Approve, Reject, Inhibit, LiftInhibit, Pause, Resume);
+    ReplicationRefused, Matched);
+kinds!(command(Command): Approve, Reject, Inhibit, LiftInhibit, Judge, Pause, Resume);
 kinds!(evidence_kind(Evidence): Signal, Anomaly, Sample, Notice, Child);
 kinds!(fact(Fact): OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask, RcuStall,
     HardwareError, BlockError, ScsiError, WritebackError, FilesystemError, MountReadOnly,

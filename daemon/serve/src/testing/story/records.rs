@@ -119,7 +119,7 @@ fn matched() -> Matched {
     let first = MatchedPlaybook {
         trigger_fired: true,
         matched: 0.9402,
-        evidence_shift: 2.3026,
+        evidence_shift: 2.3001,
         evidence: EvidenceCheck {
             supported: vec!["oom_kill: 1 of 1 within 2m".to_owned()],
             missing: vec!["this version cannot see: the pool's state".to_owned()],
