@@ -96,13 +96,26 @@ impl Detector {
         let host = self.host.get_or_insert_default();
         of_host.clone().for_each(|sample| host.add(sample));
         let blamed = host.judge(newest);
-        blamed.iter().find_map(|measure| {
-            let sample = of_host
-                .clone()
-                .rfind(|sample| sample.series.measure == *measure)?;
-            let others = blamed.iter().filter(|other| *other != measure);
+        // One measure that is off is its own affair, and its own rules wait for a second sample.
+        let far: Vec<&Sample> = blamed
+            .iter()
+            .filter_map(|measure| {
+                let mut samples = of_host.clone();
+                samples.rfind(|sample| sample.series.measure == *measure)
+            })
+            .filter(|sample| {
+                let track = self.tracks.get(&sample.series);
+                track.is_some_and(|track| track.is_far(sample))
+            })
+            .collect();
+        if far.len() < 2 {
+            return None;
+        }
+        far.iter().find_map(|sample| {
+            let measures = far.iter().map(|sample| sample.series.measure);
+            let others = measures.filter(|other| *other != sample.series.measure);
             let track = self.tracks.get_mut(&sample.series)?;
-            track.blame(sample, others.copied().collect())
+            track.blame(sample, others.collect())
         })
     }
 

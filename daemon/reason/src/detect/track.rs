@@ -190,6 +190,11 @@ impl Track {
         })
     }
 
+    /// Whether `sample` is far from its usual.
+    pub(super) fn is_far(&self, sample: &Sample) -> bool {
+        is_far(sample.value, sample.series.measure, self.usual(sample)).is_some()
+    }
+
     /// What the subject's measures say together, told about this one; `None` when this one is not
     /// far from its usual, or has spoken by itself.
     pub(super) fn blame(&mut self, sample: &Sample, together: Vec<Measure>) -> Option<Anomaly> {
