@@ -8,20 +8,16 @@ mod replay;
 use host::*;
 use hostmedic_model::{
     anomaly::Severity,
-    calendar::{Calendar, CalendarReading},
     decision::Verdict,
-    incident::{Evidence, Incident, IncidentId, IncidentStatus},
+    incident::IncidentStatus,
     notice::Noticed,
-    playbook::Phase,
-    record::{Body, Record},
-    sample::{Measure, Sample, Series},
-    signal::{Fact, MountReadOnly, NetCounter, NetCounterKind, OomKill, Signal},
-    subject::{Subject, UnitName},
-    time::{At, BootId, Span},
-    unit::{ActiveState, UnitSnapshot, UnitState},
-    wake::{Effect, Inspection, Wake},
+    record::Body,
+    sample::Measure,
+    signal::{Fact, NetCounter, NetCounterKind},
+    subject::Subject,
+    time::Span,
+    unit::{ActiveState, UnitState},
 };
-use hostmedic_reason::{pipeline::State, playbook, policy::Policy};
 
 #[test]
 fn ten_units_under_a_broken_mount_are_one_page_and_still_decided_on() {

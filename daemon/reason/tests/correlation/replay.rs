@@ -1,21 +1,11 @@
 //! Any events: the same effects at a replay, and a tree of incidents.
 
 use hostmedic_model::{
-    anomaly::Severity,
-    calendar::{Calendar, CalendarReading},
-    decision::Verdict,
-    incident::{Evidence, Incident, IncidentId, IncidentStatus},
-    notice::Noticed,
-    playbook::Phase,
-    record::{Body, Record},
-    sample::{Measure, Sample, Series},
-    signal::{Fact, MountReadOnly, NetCounter, NetCounterKind, OomKill, Signal},
-    subject::{Subject, UnitName},
-    time::{At, BootId, Span},
-    unit::{ActiveState, UnitSnapshot, UnitState},
-    wake::{Effect, Inspection, Wake},
+    incident::Incident,
+    sample::Measure,
+    signal::{Fact, NetCounter, NetCounterKind},
+    subject::Subject,
 };
-use hostmedic_reason::{pipeline::State, playbook, policy::Policy};
 use proptest::prelude::*;
 
 use crate::host::*;
