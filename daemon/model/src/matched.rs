@@ -77,7 +77,8 @@ pub struct MatchedPlaybook {
     pub record_shift: f64,
     /// What earlier successes with the same fault add to the log odds.
     pub recurrence_shift: f64,
-    /// What a trigger that holds, and that no rival's does, adds to the log odds.
+    /// What it adds to the log odds that structure chose it: its trigger holds, and none as
+    /// specific does.
     pub evidence_shift: f64,
     /// The probability with all of it, 0 to 1.
     pub confidence: f64,

@@ -173,13 +173,11 @@ pub struct IncidentDetail {
 impl IncidentDetail {
     /// The newest ranking of the library by the incident's text.
     pub fn matched(&self) -> Option<&Matched> {
-        let newest_first = self.timeline.iter().rev();
-        newest_first
-            .filter_map(|record| match &record.body {
-                Body::Matched(matched) => Some(matched),
-                _ => None,
-            })
-            .next()
+        let mut newest_first = self.timeline.iter().rev();
+        newest_first.find_map(|record| match &record.body {
+            Body::Matched(matched) => Some(matched),
+            _ => None,
+        })
     }
 }
 

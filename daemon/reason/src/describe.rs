@@ -247,10 +247,10 @@ fn state(unit: &UnitState, around: &Around<'_>) -> String {
             _ => ". It stays dead",
         };
     }
-    // More starts than a person makes.
+    // More starts than a person makes; then why it ended each time tells less.
     if around.starts >= 3 {
-        text += &format!(
-            ". It starts and ends again and again, {} starts in ten minutes",
+        text = format!(
+            "crash loop, it starts and dies again and again, restarted {} times in ten minutes. {text}",
             around.starts
         );
     }

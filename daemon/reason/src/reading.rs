@@ -22,7 +22,7 @@ use crate::{
     case::Stage,
     describe::{self, Around, Description},
     matching::{
-        self,
+        self, Match,
         catalogue::{Catalogue, Query, Ranked},
         confidence::Route,
         score::Evidence as Known,
@@ -233,6 +233,11 @@ impl State {
         let vector = case.reading.vector()?;
         let incident = &case.incident;
         let playbook = |name: &str| self.playbooks.iter().find(|known| known.name == name);
+        let chosen =
+            match matching::choose(&self.playbooks, &incident.subject, &self.facts, self.now) {
+                Match::One(playbook) => Some(playbook.name.as_str()),
+                Match::None | Match::Tie(..) => None,
+            };
         Some(catalogue.rank(&Query {
             text: &case.reading.text,
             vector,
@@ -243,6 +248,7 @@ impl State {
                 trigger_fired: playbook(name).is_some_and(|known| {
                     matching::holds(known, &incident.subject, &self.facts, self.now)
                 }),
+                chosen: chosen == Some(name),
                 patterns: 0,
                 recurrences_helped: self.helped_before(incident, name),
             },

@@ -57,7 +57,7 @@ fn parts(near: &MatchedPlaybook) -> String {
         parts.push("its trigger holds".to_owned());
     }
     let shifts = [
-        ("only trigger", near.evidence_shift),
+        ("chosen by its trigger", near.evidence_shift),
         ("record", near.record_shift),
         ("recurrence", near.recurrence_shift),
     ];

@@ -81,6 +81,7 @@ impl<'a> Query<'a> {
             admits: &|_| true,
             evidence: &|_| Evidence {
                 trigger_fired: false,
+                chosen: false,
                 patterns: 0,
                 recurrences_helped: 0,
             },
@@ -145,6 +146,8 @@ pub struct Scored<'a> {
     pub record: Record,
     /// How often it has helped with this very fault before.
     pub recurrences_helped: u32,
+    /// Whether structure chose it.
+    pub chosen: bool,
 }
 
 /// The answer.
@@ -244,8 +247,6 @@ impl Catalogue {
         let scored = self.scored(query);
         let best = scored.first().map_or(0.0, |scored| scored.score);
         let second = scored.get(1).map_or(0.0, |scored| scored.score);
-        let fired = scored.iter().filter(|scored| scored.parts.trigger_fired);
-        let only_one = fired.count() == 1;
         let matches: Vec<_> = scored
             .iter()
             .take(MATCHES_MAX)
@@ -262,7 +263,7 @@ impl Catalogue {
                         COEFFICIENTS.probability(scored.score, margin),
                         scored.record,
                         scored.recurrences_helped,
-                        only_one && scored.parts.trigger_fired,
+                        scored.chosen,
                     ),
                 }
             })
@@ -292,6 +293,7 @@ impl Catalogue {
                     score: parts.score(),
                     record: known.learned.record(),
                     recurrences_helped: evidence.recurrences_helped,
+                    chosen: evidence.chosen,
                 }
             })
             .collect();

@@ -97,6 +97,7 @@ fn two_equal_ones_are_no_answer() {
     let catalogue = Catalogue::build(&[one, two], embed);
     let fired = |_: &str| Evidence {
         trigger_fired: true,
+        chosen: false,
         patterns: 2,
         recurrences_helped: 9,
     };

@@ -30,11 +30,12 @@ const RAISE_MAX: f64 = 0.5;
 const LOWER_MAX: f64 = 3.0;
 /// What one earlier success with the same fault of the same subject adds to the log odds.
 const RECURRENCE: f64 = 0.25;
-/// What it adds to the log odds that a playbook's trigger holds and no rival's does: ten to one.
+/// What it adds to the log odds that structure chose a playbook, for its trigger holds and none
+/// as specific does: ten to one.
 /// The labelled texts have no triggers, so the fitted function knows nothing of them; this term is
 /// set by hand and stands apart. A text that speaks for the playbook at all (0.5) is lifted to
 /// 0.91, and one that speaks against it (below 0.36) cannot even be proposed.
-const ONLY_TRIGGER: f64 = std::f64::consts::LN_10;
+const CHOSEN: f64 = std::f64::consts::LN_10;
 
 /// The logistic function's numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,7 +86,7 @@ pub struct Confidence {
     pub record_shift: f64,
     /// What earlier successes with the same fault add.
     pub recurrence_shift: f64,
-    /// What a trigger that holds, and that no rival's does, adds.
+    /// What it adds that structure chose it.
     pub evidence_shift: f64,
     /// The probability with all of it, 0 to 1.
     pub value: f64,
@@ -93,14 +94,14 @@ pub struct Confidence {
 
 impl Confidence {
     /// Puts the parts together.
-    pub fn new(matched: f64, record: Record, recurrences_helped: u32, only_trigger: bool) -> Self {
+    pub fn new(matched: f64, record: Record, recurrences_helped: u32, chosen: bool) -> Self {
         let success_ratio = record.success_ratio();
         let record_shift = (log_odds(success_ratio) - log_odds(Record::default().success_ratio()))
             .clamp(-LOWER_MAX, RAISE_MAX);
         // A bad record cannot be made up for by recurrences of the same success.
         let room = (RAISE_MAX - record_shift.max(0.0)).max(0.0);
         let recurrence_shift = (RECURRENCE * f64::from(recurrences_helped)).min(room);
-        let evidence_shift = if only_trigger { ONLY_TRIGGER } else { 0.0 };
+        let evidence_shift = if chosen { CHOSEN } else { 0.0 };
         let shift = record_shift + recurrence_shift + evidence_shift;
         let value = if shift == 0.0 {
             matched
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trigger_that_holds_alone_lifts_what_the_text_does_not_deny() {
+    fn what_structure_chose_is_lifted_where_the_text_does_not_deny_it() {
         let with = |matched| Confidence::new(matched, Record::default(), 0, true).value;
         assert!(with(0.5) >= ACT_MIN && with(0.4) >= PROPOSE_MIN);
         assert!(with(0.35) < PROPOSE_MIN && with(0.05) < 0.5);

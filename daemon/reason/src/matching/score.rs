@@ -24,6 +24,8 @@ const NOT_FOR_MAX: f32 = 0.15;
 pub struct Evidence {
     /// Its trigger holds, on facts.
     pub trigger_fired: bool,
+    /// Structure chose it: its trigger holds, and none that is as specific does.
+    pub chosen: bool,
     /// How many of its patterns were found in what the incident gathered.
     pub patterns: usize,
     /// How often it has helped with this very fault of this very subject before.
