@@ -58,21 +58,21 @@ fn store_and_export_verify_without_a_daemon() {
         .medic("audit verify --store STORE")
         .code(0)
         .says("verified")
-        .says("15 records of host")
+        .says("16 records of host")
         .says("give --key to be sure");
     let pinned = night.medic("audit verify --store STORE --key KEY").code(0);
     assert!(!pinned.out.contains("give --key"), "{pinned:?}");
     night
         .medic("audit export --store STORE --out FILE")
         .code(0)
-        .says("wrote 15 records");
+        .says("wrote 16 records");
     let found = night
         .medic("--json audit verify --export FILE --key KEY")
         .code(0)
         .json();
     assert_eq!(found["verified"], true);
-    assert_eq!(found["records"], 15);
-    assert_eq!(found["last"]["seq"], 15);
+    assert_eq!(found["records"], 16);
+    assert_eq!(found["last"]["seq"], 16);
     assert_eq!(found["key_was_given"], true);
     // Two files at most: the store and the one export, nothing half written.
     assert_eq!(fs::read_dir(night.dir.path()).unwrap().count(), 2);
@@ -167,11 +167,11 @@ fn running_daemon_is_not_disturbed() {
     night
         .medic("audit verify --store STORE")
         .code(0)
-        .says("15 records");
+        .says("16 records");
     let record = testing::records().remove(0);
     ledger.append(vec![record.body], record.at).unwrap();
     night
         .medic("audit verify --store STORE")
         .code(0)
-        .says("16 records");
+        .says("17 records");
 }

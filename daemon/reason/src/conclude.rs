@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hostmedic_model::{
-    incident::{IncidentId, IncidentStatus},
+    anomaly::Anomaly,
+    incident::{Evidence, Incident, IncidentId, IncidentStatus},
     outcome::{CheckResult, Outcome, Verification},
     playbook::{Playbook, Remedy, VerifyPlan},
     record::Body,
@@ -21,6 +22,8 @@ use crate::{
 
 /// Pause between two checks of a verification.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// So long after its last evidence a number that stays off keeps no incident open.
+const NEW_LEVEL_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// The quiet time before an incident closes doubles with each return, so often at most.
 const FLAPS_MAX: u32 = 3;
 
@@ -126,6 +129,24 @@ impl State {
         }));
     }
 
+    /// Whether a number that opened the incident has not come halfway back. After a day it is no
+    /// trouble any more but a new level.
+    fn is_still_off(&self, incident: &Incident) -> bool {
+        if self.now.since(incident.last_at) >= NEW_LEVEL_AFTER {
+            return false;
+        }
+        let is_off = |anomaly: &Anomaly| {
+            let newest = self.facts.sample(&anomaly.series)?;
+            let halfway = (anomaly.observed - anomaly.expected) / 2.0;
+            let now = newest.value - anomaly.expected;
+            Some(now * halfway.signum() > halfway.abs())
+        };
+        incident.evidence.iter().any(|evidence| match evidence {
+            Evidence::Anomaly(anomaly) => is_off(anomaly).unwrap_or(false),
+            _ => false,
+        })
+    }
+
     /// Closes an incident that went away without us: its unit is up, or was stopped in order,
     /// and nothing more was heard of it.
     pub(crate) fn close_if_quiet(&mut self, id: &IncidentId, effects: &mut Vec<Effect>) -> bool {
@@ -142,6 +163,9 @@ impl State {
             _ => case.flaps.min(FLAPS_MAX),
         };
         if now.since(case.incident.last_at) < self.policy.deduplication.0 * (1 << doublings) {
+            return false;
+        }
+        if self.is_still_off(&case.incident) {
             return false;
         }
         let subject = &case.incident.subject;

@@ -1,3 +1,5 @@
+//! The baseline against the plain formula, and what it promises at every edge.
+
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use proptest::prelude::*;

@@ -126,7 +126,7 @@ impl Trend {
 }
 
 /// Sure growth in an hour from which memory that is never given back is a leak.
-const LEAK_BYTES_PER_HOUR: f64 = 1024.0 * 1024.0 * 1024.0;
+const LEAK_BYTES_PER_HOUR: f64 = 512.0 * 1024.0 * 1024.0;
 /// ... if within the hour it makes at least this much of what there is.
 const LEAK_SHARE: f64 = 0.5;
 

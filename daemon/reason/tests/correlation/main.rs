@@ -259,3 +259,23 @@ fn numbers_that_stop_open_an_incident_unless_the_host_slept() {
         assert_eq!(all.len(), expected, "{all:#?}");
     }
 }
+
+/// Goal: an incident lasts as long as its trouble: a load that goes on is not over because it is no news.
+#[test]
+fn a_number_that_stays_off_keeps_its_incident_open() {
+    let mut host = Host::new();
+    let measure = |host: &mut Host, samples: u32, value: f64| {
+        for _ in 0..samples {
+            host.pass(30);
+            host.measures(Subject::Host, Measure::CpuBusyRatio, value);
+        }
+    };
+    measure(&mut host, 40, 0.05);
+    assert!(host.all().is_empty());
+    measure(&mut host, 40, 0.95);
+    let open = host.of(&Subject::Host);
+    assert_eq!(open.len(), 1, "{open:#?}");
+    assert!(!open[0].status.is_over());
+    measure(&mut host, 20, 0.05);
+    assert!(host.of(&Subject::Host)[0].status.is_over());
+}
