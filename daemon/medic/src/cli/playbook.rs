@@ -87,8 +87,11 @@ pub(crate) struct Library {
 #[derive(Args, Debug)]
 pub(crate) struct Match {
     /// What happened, in any words.
-    #[arg(required_unless_present = "jsonl", conflicts_with = "jsonl")]
+    #[arg(required_unless_present_any = ["jsonl", "incident"], conflicts_with_all = ["jsonl", "incident"])]
     pub(crate) text: Option<String>,
+    /// The words in which the daemon compared this incident.
+    #[arg(long, value_name = "ID", conflicts_with = "jsonl")]
+    pub(crate) incident: Option<String>,
     /// Reads one JSON object a line, `{"id", "text"}`, and answers each with
     /// `{"id", "matches": [{"playbook", "score", "confidence"}], "route"}`.
     #[arg(long)]

@@ -57,7 +57,7 @@ pub(crate) async fn run(client: &Client, out: &Out, task: &Playbook) -> Result<E
                 Exit::Finding
             })
         }
-        Playbook::Match(wanted) => matching::run(out, wanted),
+        Playbook::Match(wanted) => matching::run(client, out, wanted).await,
         Playbook::Schema => {
             out.text(&schema::text())?;
             Ok(Exit::Ok)

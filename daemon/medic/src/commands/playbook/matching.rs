@@ -12,6 +12,7 @@ use std::{
 };
 
 use hostmedic_embed::Model;
+use hostmedic_model::{record::Body, view::IncidentDetail};
 use hostmedic_reason::matching::{
     catalogue::{Candidate, Catalogue, Query, Ranked},
     confidence::Route,
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::files::collect;
 use crate::{
     cli::playbook::Match,
+    client::{self, Client},
     exit::{Exit, Failed},
     out::Out,
     render::text::{Style, Tone, clean},
@@ -33,13 +35,18 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Answers one text, or each line of standard input.
-pub(super) fn run(out: &Out, wanted: &Match) -> Result<Exit, Failed> {
+pub(super) async fn run(client: &Client, out: &Out, wanted: &Match) -> Result<Exit, Failed> {
+    let of_incident = match &wanted.incident {
+        Some(id) => Some(words_of(client, id).await?),
+        None => None,
+    };
     let entries = entries(&wanted.library.dir)?;
     let catalogue = Catalogue::build(&entries, |text| Model::shipped().embed(text));
     if wanted.jsonl {
         return in_bulk(out, &catalogue, io::stdin().lock());
     }
-    let text = wanted.text.as_deref().unwrap_or_default();
+    let text = of_incident.as_deref().or(wanted.text.as_deref());
+    let text = text.unwrap_or_default();
     if text.trim().is_empty() {
         return Err(Failed::new(
             Exit::Usage,
@@ -54,6 +61,28 @@ pub(super) fn run(out: &Out, wanted: &Match) -> Result<Exit, Failed> {
     Ok(match ranked.route {
         Route::None => Exit::Finding,
         _ => Exit::Ok,
+    })
+}
+
+/// The newest text in which the daemon compared an incident with its library.
+async fn words_of(client: &Client, id: &str) -> Result<String, Failed> {
+    let answer = client.get(&client::path("/v1/incidents/", id, "")).await?;
+    let detail: IncidentDetail = client::read(answer)?;
+    let words = detail
+        .timeline
+        .into_iter()
+        .rev()
+        .find_map(|record| match record.body {
+            Body::Matched(matched) => Some(matched.text),
+            _ => None,
+        });
+    words.ok_or_else(|| {
+        Failed::new(
+            Exit::NotFound,
+            "not_found",
+            format!("incident {id} was not compared with the library"),
+            "`medic why` says why",
+        )
     })
 }
 
