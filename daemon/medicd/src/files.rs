@@ -1,8 +1,9 @@
-//! Replaces a file as a whole.
+//! Replaces a file of the state directory as a whole; nobody else may read it.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -13,7 +14,12 @@ use std::{
 /// What the disk says; then the old file is untouched.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let half = path.with_extension("half");
-    let mut file = File::create(&half)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&half)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&half, path)
