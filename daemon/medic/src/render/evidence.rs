@@ -130,10 +130,9 @@ pub(crate) fn unit_state(state: &UnitState) -> String {
 /// A number in the unit of its measure.
 pub(crate) fn number(measure: Measure, value: f64) -> String {
     match measure {
-        Measure::UnitMemoryBytes | Measure::UnitAnonBytes | Measure::DiskFreeBytes
-            if value >= 0.0 =>
-        {
-            size(value as u64)
+        Measure::UnitMemoryBytes | Measure::UnitAnonBytes | Measure::DiskFreeBytes => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", size(value.abs() as u64))
         }
         Measure::CpuBusyRatio
         | Measure::MemoryUsedRatio
@@ -151,10 +150,7 @@ pub(crate) fn number(measure: Measure, value: f64) -> String {
         Measure::LoadPerCpu
         | Measure::ExecPerS
         | Measure::PacketDropsPerS
-        | Measure::TcpRetransmitsPerS
-        | Measure::UnitMemoryBytes
-        | Measure::UnitAnonBytes
-        | Measure::DiskFreeBytes => format!("{value:.2}"),
+        | Measure::TcpRetransmitsPerS => format!("{value:.2}"),
     }
 }
 

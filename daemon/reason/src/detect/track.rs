@@ -29,7 +29,7 @@ use super::{
     trend::Trend,
     young::Young,
 };
-use crate::baseline::{Baseline, Normal, floor};
+use crate::baseline::{Baseline, Normal, floor, is_ratio};
 
 /// The interval that a detector begins with; it follows the true one.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -261,7 +261,16 @@ impl Track {
         let measure = series.measure;
         let week = self.baseline.rough(measure);
         let month = self.baseline.month(measure);
-        let percentile = |share| self.baseline.percentile(share).unwrap_or(week.mean);
+        // The sketch's rounding must not show more than there is.
+        let most = if is_ratio(measure) {
+            1.0
+        } else {
+            f64::INFINITY
+        };
+        let percentile = |share| {
+            let known = self.baseline.percentile(share);
+            known.unwrap_or(week.mean).min(most)
+        };
         let newest = Sample {
             at: self.at,
             series: series.clone(),
