@@ -19,10 +19,10 @@ use crate::{
 /// How often numbers are taken here.
 pub(crate) const EVERY: &str = "2s";
 const EVERY_S: f64 = 2.0;
-/// Samples of calm before the first load; the rule for young series wants 20.
-const CALM_SAMPLES: u64 = 30;
+/// Samples of calm before the first load: enough to forget how busy the start was.
+const CALM_SAMPLES: u64 = 100;
 /// How long a load may go unnoticed before it counts as missed.
-const PATIENCE: Duration = Duration::from_secs(420);
+const PATIENCE: Duration = Duration::from_secs(330);
 
 /// One load.
 struct Load {
