@@ -48,7 +48,7 @@ const PLAYBOOK: &str = "\
 # For the crash test: as the shipped one, with short spans.
 apiVersion: v1
 kind: Playbook
-metadata: { name: unit-failed-no-restart, version: 1, owner: tests }
+metadata: { name: unit-failed-restart, version: 1, owner: tests }
 describe: { summary: A unit failed and has no automatic restart; one restart is tried. }
 trigger:
   all:
@@ -102,7 +102,7 @@ impl Stage<'_> {
         let dir = tempfile::tempdir().unwrap();
         let playbooks = dir.path().join("playbooks");
         fs::create_dir(&playbooks).unwrap();
-        fs::write(playbooks.join("unit-failed-no-restart.yaml"), PLAYBOOK).unwrap();
+        fs::write(playbooks.join("unit-failed-restart.yaml"), PLAYBOOK).unwrap();
         let config = format!(
             "state_dir = \"{0}/state\"\nsocket = \"{0}/sock\"\nplaybooks_dir = \"{0}/playbooks\"\n\
              bus_address = \"{1}\"\ncgroup_below = \"{2}\"\nprobes = false\n\

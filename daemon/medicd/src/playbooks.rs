@@ -105,9 +105,9 @@ mod tests {
 
     fn library() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let name = "unit-failed-no-restart.yaml";
-        let text = include_str!("../../../playbooks/unit-failed-no-restart.yaml");
-        fs::create_dir_all(dir.path().join("local/unit-failed-no-restart.d")).unwrap();
+        let name = "unit-failed-restart.yaml";
+        let text = include_str!("../../../playbooks/unit-failed-restart.yaml");
+        fs::create_dir_all(dir.path().join("local/unit-failed-restart.d")).unwrap();
         write(&dir.path().join(name), text);
         dir
     }
@@ -124,7 +124,7 @@ mod tests {
         let local = dir.path().join("local");
         let calm = read(dir.path(), &local).unwrap();
         let dropin = "apiVersion: v1\nkind: PlaybookDropIn\nlimits: { cooldown: 1h }\n";
-        write(&local.join("unit-failed-no-restart.d/10-calm.yaml"), dropin);
+        write(&local.join("unit-failed-restart.d/10-calm.yaml"), dropin);
         let calmer = read(dir.path(), &local).unwrap();
         assert!(calmer[0].limits.cooldown > calm[0].limits.cooldown);
         fs::create_dir(local.join("no-such-playbook.d")).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_file_that_others_may_write_is_refused() {
         let dir = library();
-        let path = dir.path().join("unit-failed-no-restart.yaml");
+        let path = dir.path().join("unit-failed-restart.yaml");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
         let error = read(dir.path(), Path::new("/nowhere"))
             .unwrap_err()

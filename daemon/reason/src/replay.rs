@@ -250,8 +250,8 @@ mod tests {
     }
 
     fn library() -> Vec<Playbook> {
-        let text = include_str!("../../../playbooks/unit-failed-no-restart.yaml");
-        vec![playbook::parse("unit-failed-no-restart.yaml", text).unwrap()]
+        let text = include_str!("../../../playbooks/unit-failed-restart.yaml");
+        vec![playbook::parse("unit-failed-restart.yaml", text).unwrap()]
     }
 
     fn play(happenings: &[Happening]) -> Vec<Said> {

@@ -50,8 +50,8 @@ fn state_of(active: ActiveState, result: &str, invocation: &str) -> UnitState {
 impl Desk {
     /// In the assist phase, with the unit just failed.
     fn with_failed_unit() -> Self {
-        let text = include_str!("../../../playbooks/unit-failed-no-restart.yaml");
-        let playbooks = vec![playbook::parse("unit-failed-no-restart.yaml", text).unwrap()];
+        let text = include_str!("../../../playbooks/unit-failed-restart.yaml");
+        let playbooks = vec![playbook::parse("unit-failed-restart.yaml", text).unwrap()];
         let policy = Policy {
             phase: Phase::Assist,
             ..Policy::default()

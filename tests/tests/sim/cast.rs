@@ -7,9 +7,9 @@ use hostmedic_model::{
 };
 use hostmedic_reason::playbook;
 
-const OOM: &str = include_str!("../../../playbooks/unit-oom-left-dead.yaml");
-const FAILED: &str = include_str!("../../../playbooks/unit-failed-no-restart.yaml");
-const LOOP: &str = include_str!("../../../playbooks/crash-loop-held.yaml");
+const OOM: &str = include_str!("../../../playbooks/unit-oom-killed.yaml");
+const FAILED: &str = include_str!("../../../playbooks/unit-failed-restart.yaml");
+const LOOP: &str = include_str!("../../../playbooks/unit-crash-loop-hold.yaml");
 
 /// Units and their slices; the last one is protected.
 pub(crate) const UNITS: [(&str, &str); 5] = [
@@ -36,9 +36,9 @@ pub(crate) fn subject(name: &str) -> Subject {
 
 pub(crate) fn playbooks() -> Vec<Playbook> {
     [
-        ("unit-oom-left-dead.yaml", OOM),
-        ("unit-failed-no-restart.yaml", FAILED),
-        ("crash-loop-held.yaml", LOOP),
+        ("unit-oom-killed.yaml", OOM),
+        ("unit-failed-restart.yaml", FAILED),
+        ("unit-crash-loop-hold.yaml", LOOP),
     ]
     .iter()
     .map(|(file, text)| playbook::parse(file, text).unwrap())

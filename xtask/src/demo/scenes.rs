@@ -86,12 +86,12 @@ fn restarted(stage: &Stage, scene: &mut Scene) -> Result<()> {
     );
     let decision = decision_with(&detail, Verdict::Act);
     scene.expect(
-        "playbook unit-oom-left-dead, and every guard passes",
+        "playbook unit-oom-killed, and every guard passes",
         decision.is_some_and(|decision| {
             decision
                 .playbook
                 .as_ref()
-                .is_some_and(|book| book.name == "unit-oom-left-dead")
+                .is_some_and(|book| book.name == "unit-oom-killed")
                 && decision
                     .guards
                     .iter()

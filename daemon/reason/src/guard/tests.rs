@@ -53,7 +53,7 @@ fn operator() -> Operator {
 }
 
 fn scene() -> Scene {
-    let text = include_str!("../../../../playbooks/unit-failed-no-restart.yaml");
+    let text = include_str!("../../../../playbooks/unit-failed-restart.yaml");
     let mut attempts = Attempts::default();
     attempts.live(NOW, &BootId("b".into()));
     Scene {
@@ -61,7 +61,7 @@ fn scene() -> Scene {
             phase: Phase::Autonomous,
             ..Policy::default()
         },
-        playbook: playbook::parse("unit-failed-no-restart.yaml", text).unwrap(),
+        playbook: playbook::parse("unit-failed-restart.yaml", text).unwrap(),
         target: name("web.service"),
         unit: Ok(UnitSnapshot {
             at: NOW,
@@ -431,7 +431,7 @@ fn after_attempts(playbook: &str, on: &[&str], ago: Span) -> Scene {
 #[test]
 fn attempts_count_per_playbook_unit_and_slice() {
     let again = after_attempts(
-        "unit-failed-no-restart",
+        "unit-failed-restart",
         &["web.service"],
         Span::minutes(30),
     );
@@ -460,7 +460,7 @@ fn attempts_count_per_playbook_unit_and_slice() {
     let two = after_attempts("another", &["a.service", "b.service"], Span::minutes(1));
     assert_eq!(objections(&two), []);
     let old = after_attempts(
-        "unit-failed-no-restart",
+        "unit-failed-restart",
         &["web.service"],
         Span::minutes(60),
     );

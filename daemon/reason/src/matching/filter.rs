@@ -70,10 +70,10 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_no_matter_of_units() {
-        let text = include_str!("../../../../playbooks/disk-filling-journal.yaml");
-        let journal = playbook::parse("disk-filling-journal.yaml", text).unwrap();
-        let text = include_str!("../../../../playbooks/unit-oom-left-dead.yaml");
-        let oom = playbook::parse("unit-oom-left-dead.yaml", text).unwrap();
+        let text = include_str!("../../../../playbooks/disk-full-journal.yaml");
+        let journal = playbook::parse("disk-full-journal.yaml", text).unwrap();
+        let text = include_str!("../../../../playbooks/unit-oom-killed.yaml");
+        let oom = playbook::parse("unit-oom-killed.yaml", text).unwrap();
         let mount = Subject::Mount("/".to_owned());
         let unit = Subject::Unit(UnitName::new("web.service").unwrap());
         assert!(admits(&journal, &mount) && !admits(&journal, &unit));

@@ -119,8 +119,8 @@ mod tests {
     const HEAD: &str = "apiVersion: v1\nkind: PlaybookDropIn\n";
 
     fn base() -> Playbook {
-        let text = include_str!("../../../../playbooks/unit-failed-no-restart.yaml");
-        parse("unit-failed-no-restart.yaml", text).unwrap()
+        let text = include_str!("../../../../playbooks/unit-failed-restart.yaml");
+        parse("unit-failed-restart.yaml", text).unwrap()
     }
 
     #[test]

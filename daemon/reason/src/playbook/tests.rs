@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GOOD: &str = include_str!("../../../../playbooks/unit-oom-left-dead.yaml");
-const FILE: &str = "x/unit-oom-left-dead.yaml";
+const GOOD: &str = include_str!("../../../../playbooks/unit-oom-killed.yaml");
+const FILE: &str = "x/unit-oom-killed.yaml";
 
 /// Replaces one text by another and expects a finding of this rule that says this.
 #[track_caller]
@@ -45,7 +45,7 @@ fn good_playbook_is_read_whole() {
     let playbook = checked.playbook.unwrap();
     assert_eq!(
         (playbook.name.as_str(), playbook.version),
-        ("unit-oom-left-dead", 2)
+        ("unit-oom-killed", 2)
     );
     assert_eq!(playbook.trigger.len(), 3);
     assert_eq!(playbook.sha256.len(), 64);
@@ -270,7 +270,7 @@ fn danger_cannot_be_understated() {
         "two independent witnesses",
     );
     check_one(
-        "name: unit-oom-left-dead",
+        "name: unit-oom-killed",
         "name: other",
         "name",
         "file's name",

@@ -52,11 +52,11 @@ pub(crate) fn state_of(active: ActiveState, result: &str, n_restarts: u32) -> Un
 
 impl Host {
     pub(crate) fn new() -> Self {
-        let text = include_str!("../../../../playbooks/unit-failed-no-restart.yaml");
-        let disk = include_str!("../../../../playbooks/disk-filling-journal.yaml");
+        let text = include_str!("../../../../playbooks/unit-failed-restart.yaml");
+        let disk = include_str!("../../../../playbooks/disk-full-journal.yaml");
         let playbooks = vec![
-            playbook::parse("unit-failed-no-restart.yaml", text).unwrap(),
-            playbook::parse("disk-filling-journal.yaml", disk).unwrap(),
+            playbook::parse("unit-failed-restart.yaml", text).unwrap(),
+            playbook::parse("disk-full-journal.yaml", disk).unwrap(),
         ];
         let policy = Policy {
             phase: Phase::Autonomous,

@@ -29,16 +29,16 @@ pub(crate) const START: At = At {
 pub(crate) fn library() -> Vec<Playbook> {
     [
         (
-            "unit-oom-left-dead",
-            include_str!("../../../../playbooks/unit-oom-left-dead.yaml"),
+            "unit-oom-killed",
+            include_str!("../../../../playbooks/unit-oom-killed.yaml"),
         ),
         (
-            "crash-loop-held",
-            include_str!("../../../../playbooks/crash-loop-held.yaml"),
+            "unit-crash-loop-hold",
+            include_str!("../../../../playbooks/unit-crash-loop-hold.yaml"),
         ),
         (
-            "disk-filling-journal",
-            include_str!("../../../../playbooks/disk-filling-journal.yaml"),
+            "disk-full-journal",
+            include_str!("../../../../playbooks/disk-full-journal.yaml"),
         ),
     ]
     .map(|(name, text)| playbook::parse(&format!("{name}.yaml"), text).unwrap())
@@ -238,7 +238,7 @@ impl Desk {
             },
             command: Command::Judge {
                 incident: incident.clone(),
-                playbook: Some("unit-oom-left-dead".into()),
+                playbook: Some("unit-oom-killed".into()),
                 judgement,
             },
         });

@@ -59,7 +59,7 @@ fn a_ranking_comes_before_the_decision_and_is_recorded_with_its_parts() {
     assert!(place(|body| matches!(body, Body::Matched(_))) < decided);
     let newest = desk.matched().pop().unwrap();
     let first = &newest.candidates[0];
-    assert_eq!(first.playbook, "unit-oom-left-dead");
+    assert_eq!(first.playbook, "unit-oom-killed");
     assert!(
         first.trigger_fired && first.evidence_shift > 0.0,
         "{first:#?}"
@@ -75,7 +75,7 @@ fn a_ranking_comes_before_the_decision_and_is_recorded_with_its_parts() {
         newest
             .candidates
             .iter()
-            .all(|near| near.playbook != "disk-filling-journal")
+            .all(|near| near.playbook != "disk-full-journal")
     );
 }
 
@@ -212,7 +212,7 @@ fn outcomes_teach_and_come_back_from_the_chain() {
         let scored = catalogue.scored(&query);
         let found = scored
             .iter()
-            .find(|found| found.playbook == "unit-oom-left-dead");
+            .find(|found| found.playbook == "unit-oom-killed");
         found.unwrap().record
     };
     assert_eq!(record_of(&desk).helped, 1);

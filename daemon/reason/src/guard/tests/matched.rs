@@ -5,7 +5,7 @@ use super::*;
 fn sure(confidence: f64) -> Opinion {
     Opinion::Sure {
         confidence,
-        nearest: "unit-failed-no-restart".into(),
+        nearest: "unit-failed-restart".into(),
         nearest_confidence: confidence,
         tie: None,
     }
@@ -63,12 +63,12 @@ fn a_nearer_one_and_an_equal_one_are_named() {
         Stance::Wait,
         "disk-full-logs is nearer",
     );
-    let tie = other(Some("crash-loop-held".into()));
+    let tie = other(Some("unit-crash-loop-hold".into()));
     check(
         &with(tie),
         "confidence",
         Stance::Wait,
-        "crash-loop-held equally well",
+        "unit-crash-loop-hold equally well",
     );
 }
 
