@@ -77,8 +77,8 @@ pub struct Seat {
     pub count: u64,
     /// How many of those were only counted.
     pub untold: u64,
-    /// Moment before which no event is within the cgroup's share, on the boot clock.
-    pub refused_until_boot_ns: u64,
+    /// Tick before which no event is within the cgroup's share (`jiffies_64`).
+    pub refused_until_tick: u64,
 }
 
 /// Words of a [`Row`].

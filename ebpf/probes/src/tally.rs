@@ -14,7 +14,10 @@ use aya_ebpf::{
 };
 use hostmedic_abi::{Counter, FlowKey, Hook, Key, Seat, Tally};
 
-use crate::{emit::Run, kernel::now_boot_ns};
+use crate::{
+    emit::Run,
+    kernel::{now_boot_ns, now_tick, tick_ns},
+};
 
 /// Signals by cgroup; forks, execs and exits of the cgroups that have left their seats.
 #[btf_map]
@@ -80,16 +83,20 @@ pub fn count_deed(run: &mut Run, cgroup_id: u64) {
 }
 
 /// Whether what was counted may be told as well, as [`is_within_share`] says. The seat remembers a
-/// refusal until the next token is due.
+/// refusal until about the tick at which the next token is due: to read the clock would cost more
+/// than all the rest, and the tick is a plain load.
 #[inline(always)]
 pub fn may_tell(run: &mut Run) -> bool {
-    let (now, hook) = (now_boot_ns(), run.hook());
+    let (tick, hook) = (now_tick(), run.hook());
     let seat = run.seat();
-    if seat.refused_until_boot_ns > now {
+    if seat.refused_until_tick > tick {
         return false;
     }
+    let now = now_boot_ns();
     let token = take_token(hook, seat.cgroup_id, now);
-    seat.refused_until_boot_ns = token.next_boot_ns;
+    // Rounded down, so that no token waits for a tick; who comes early is refused by the clock.
+    let wait_ns = token.next_boot_ns.saturating_sub(now);
+    seat.refused_until_tick = tick + wait_ns.checked_div(tick_ns()).unwrap_or(0);
     token.is_taken
 }
 

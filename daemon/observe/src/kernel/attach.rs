@@ -39,6 +39,8 @@ pub(crate) struct Numbers {
     pub(crate) rss_stride: u32,
     /// `DROP_REASON_MIN`.
     pub(crate) drop_reason_min: u32,
+    /// `TICK_NS`.
+    pub(crate) tick_ns: u64,
     /// `EPHEMERAL_LOW` and `EPHEMERAL_HIGH`.
     pub(crate) ephemeral: (u32, u32),
 }
@@ -68,6 +70,7 @@ impl<'a> Loader<'a> {
             .override_global("NONCE_LOW", low, true)
             .override_global("NONCE_HIGH", high, true)
             .override_global("RSS_STRIDE", &numbers.rss_stride, true)
+            .override_global("TICK_NS", &numbers.tick_ns, true)
             .override_global("DROP_REASON_MIN", &numbers.drop_reason_min, true)
             .override_global("EPHEMERAL_LOW", &numbers.ephemeral.0, true)
             .override_global("EPHEMERAL_HIGH", &numbers.ephemeral.1, true);
