@@ -90,6 +90,8 @@ struct Driver {
     failing: bool,
     pause_flag: PauseFlag,
     history: History,
+    /// The newest writing of the baselines.
+    keeping: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Runs until a signal says stop. Ready is told to systemd once everything is open.
@@ -172,6 +174,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         answers: answers_in,
         vitals: Arc::clone(&vitals),
         replication,
+        keeping: None,
         asked: HashMap::new(),
         asked_next: 1,
         started_at,
@@ -243,7 +246,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
                     driver.state.adopt_catalogue(catalogue);
                 }
             }
-            _ = keep.tick() => driver.keep_baselines().await,
+            _ = keep.tick() => driver.begin_keeping_baselines(),
             Some(question) = questions.recv() => driver.answer(question).await,
             Some(refusal) = refusals.recv() => {
                 let reason = format!("{}: {}", refusal.kind, refusal.reason);

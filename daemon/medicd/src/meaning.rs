@@ -4,7 +4,7 @@
 //! Learning a library takes seconds the first time, so it happens beside the loop; until it is done
 //! the structure of triggers alone decides, as it does when it fails.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, thread};
 
 use hostmedic_embed::{Model, SHIPPED_SHA256};
 use hostmedic_index::{Cache, Graph};
@@ -13,6 +13,7 @@ use hostmedic_reason::matching::{
     catalogue::{Catalogue, SCAN_MAX},
     entry::Entry,
 };
+use rustix::process::nice;
 use tokio::sync::oneshot;
 
 use crate::files;
@@ -25,7 +26,12 @@ pub(crate) fn learn(playbooks: &[Playbook], state_dir: &Path) -> oneshot::Receiv
     let entries: Vec<_> = playbooks.iter().map(Entry::from).collect();
     let path = state_dir.join(CACHE);
     let (send, receive) = oneshot::channel();
-    tokio::task::spawn_blocking(move || {
+    let learn = move || {
+        // Seconds of one core, which whoever works on this host needs more: of Linux's priorities
+        // each thread has its own (setpriority(2), BUGS).
+        if let Err(error) = nice(19) {
+            tracing::debug!(%error, "Cannot learn the library at a lower priority.");
+        }
         let catalogue = build(&entries, &path);
         tracing::info!(
             playbooks = catalogue.len(),
@@ -33,7 +39,14 @@ pub(crate) fn learn(playbooks: &[Playbook], state_dir: &Path) -> oneshot::Receiv
         );
         // The daemon may have stopped meanwhile.
         _ = send.send(catalogue);
-    });
+    };
+    // Without a thread the sender is dropped, and structure alone goes on deciding.
+    if let Err(error) = thread::Builder::new()
+        .name("library".to_owned())
+        .spawn(learn)
+    {
+        tracing::warn!(%error, "Cannot learn the library.");
+    }
     receive
 }
 

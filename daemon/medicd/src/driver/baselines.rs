@@ -30,18 +30,42 @@ pub(super) fn load(state: &mut State, state_dir: &Path) {
 }
 
 impl Driver {
-    /// Writes the baselines down, off the async threads.
-    pub(super) async fn keep_baselines(&self) {
+    /// Begins to write the baselines down, beside the loop. While the last time's are still being
+    /// written (a disk that hangs), nothing is begun: the loop must go on, and writers must not
+    /// pile up.
+    pub(super) fn begin_keeping_baselines(&mut self) {
+        if self
+            .keeping
+            .as_ref()
+            .is_some_and(|task| !task.is_finished())
+        {
+            tracing::warn!("The baselines are still being written; not again now.");
+            return;
+        }
         let (path, bytes) = (
             self.config.state_dir.join(NAME),
             self.state.baselines_bytes(),
         );
-        let written = tokio::task::spawn_blocking(move || files::replace(&path, &bytes)).await;
-        let problem = match written {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        tracing::warn!(problem, "Cannot keep the baselines.");
+        self.keeping = Some(tokio::task::spawn_blocking(move || {
+            if let Err(problem) = files::replace(&path, &bytes) {
+                tracing::warn!(%problem, "Cannot keep the baselines.");
+            }
+        }));
+    }
+
+    /// Writes the baselines down and waits until they are.
+    pub(super) async fn keep_baselines(&mut self) {
+        // One after the other: both write the same file.
+        self.finish_keeping().await;
+        self.begin_keeping_baselines();
+        self.finish_keeping().await;
+    }
+
+    async fn finish_keeping(&mut self) {
+        if let Some(task) = self.keeping.take()
+            && let Err(error) = task.await
+        {
+            tracing::warn!(%error, "Cannot keep the baselines.");
+        }
     }
 }
