@@ -4,8 +4,6 @@
 //! become small, punctuation and Chinese characters stand alone, and each word is cut greedily into
 //! the longest pieces that the vocabulary has. Source: `google-research/bert` `tokenization.py`.
 
-use std::collections::HashMap;
-
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
@@ -14,10 +12,14 @@ use crate::file::ModelError;
 /// A longer word is no word; greedy cutting takes time by its square.
 const WORD_CHARS_MAX: usize = 100;
 
-/// The pieces of words and their ids.
+/// The pieces of words and their ids: no more than where each piece lies in the model, and the order
+/// of the alphabet to find one by. A hash table of 30,000 pieces would take two megabytes.
 pub(crate) struct Vocabulary<'a> {
-    ids: HashMap<&'a str, u16>,
-    tokens: Vec<&'a str>,
+    text: &'a str,
+    /// Where each token's line begins, by id; one more at the end.
+    starts: Vec<u32>,
+    /// All ids, sorted by their tokens.
+    sorted: Vec<u16>,
     start: u16,
     end: u16,
     unknown: u16,
@@ -26,30 +28,61 @@ pub(crate) struct Vocabulary<'a> {
 impl<'a> Vocabulary<'a> {
     /// Reads tokens, one a line.
     pub(crate) fn read((text, count): (&'a [u8], usize)) -> Result<Self, ModelError> {
+        const MISCOUNTED: ModelError =
+            ModelError::Vocabulary("has not as many different tokens as the header says");
         let text = str::from_utf8(text).map_err(|_| ModelError::Vocabulary("is no UTF-8"))?;
-        let tokens: Vec<_> = text.split('\n').collect();
-        let ids: HashMap<_, _> = tokens.iter().copied().zip(0..=u16::MAX).collect();
-        if tokens.len() != count || ids.len() != count {
-            return Err(ModelError::Vocabulary(
-                "has not as many different tokens as the header says",
-            ));
+        let mut starts = vec![0];
+        for line in text.split('\n') {
+            let last = starts.last().copied().unwrap_or(0);
+            let next = u32::try_from(line.len() + 1).ok();
+            starts.push(
+                next.and_then(|next| next.checked_add(last))
+                    .ok_or(MISCOUNTED)?,
+            );
         }
+        let ids = starts.len() - 1;
+        let mut sorted: Vec<u16> = (0..=u16::MAX).take(ids).collect();
+        let mut vocabulary = Self {
+            text,
+            starts,
+            sorted: Vec::new(),
+            start: 0,
+            end: 0,
+            unknown: 0,
+        };
+        sorted.sort_unstable_by_key(|id| vocabulary.token(*id));
+        let mut neighbours = sorted.windows(2);
+        let is_twice = |pair: &[u16]| vocabulary.token(pair[0]) == vocabulary.token(pair[1]);
+        if ids != count || sorted.len() != count || neighbours.any(is_twice) {
+            return Err(MISCOUNTED);
+        }
+        vocabulary.sorted = sorted;
         let id = |token| {
             let missing = ModelError::Vocabulary("lacks [CLS], [SEP] or [UNK]");
-            ids.get(token).copied().ok_or(missing)
+            vocabulary.id(token).ok_or(missing)
         };
+        let (start, end, unknown) = (id("[CLS]")?, id("[SEP]")?, id("[UNK]")?);
         Ok(Self {
-            start: id("[CLS]")?,
-            end: id("[SEP]")?,
-            unknown: id("[UNK]")?,
-            ids,
-            tokens,
+            start,
+            end,
+            unknown,
+            ..vocabulary
         })
     }
 
     /// The text of a token.
     pub(crate) fn token(&self, id: u16) -> Option<&'a str> {
-        self.tokens.get(usize::from(id)).copied()
+        let at = usize::from(id);
+        let (from, next) = (*self.starts.get(at)?, *self.starts.get(at + 1)?);
+        self.text.get(from as usize..next as usize - 1)
+    }
+
+    /// The id of a token.
+    fn id(&self, token: &str) -> Option<u16> {
+        let found = self
+            .sorted
+            .binary_search_by_key(&Some(token), |id| self.token(*id));
+        found.ok().map(|at| self.sorted[at])
     }
 
     /// The ids of a text between the marks of start and end, together at most `count_max`.
@@ -103,7 +136,7 @@ impl<'a> Vocabulary<'a> {
                     piece.push_str("##");
                 }
                 piece.push_str(&rest[..end]);
-                Some((*self.ids.get(piece.as_str())?, end))
+                Some((self.id(&piece)?, end))
             });
             let Some((id, end)) = longest else {
                 ids.truncate(before);
