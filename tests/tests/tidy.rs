@@ -231,7 +231,12 @@ fn every_licence_is_allowed() {
         "deny.toml allows {allowed:?}"
     );
     let mut findings = Vec::new();
-    for manifest in ["Cargo.toml", "ebpf/probes/Cargo.toml"] {
+    for manifest in [
+        "Cargo.toml",
+        "ebpf/probes/Cargo.toml",
+        "fuzz/Cargo.toml",
+        "bench/candle/Cargo.toml",
+    ] {
         for (package, expression) in licence::packages(&root().join(manifest)) {
             match licence::holds(&expression, &|name| allowed.contains(name)) {
                 Ok(true) => {}

@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod command;
 mod demo;
+mod fuzz;
 mod package;
 mod places;
 mod setup;
@@ -41,6 +42,8 @@ enum Verb {
     Demo(demo::Options),
     /// Check and test everything; ends with one line `N passed, N failed`.
     Test(test::Options),
+    /// Look for input that breaks what reads text and files of others, with libFuzzer.
+    Fuzz(fuzz::Options),
     /// Run the tests of the probes on Debian's kernels, in emulated machines (as root).
     Vm(vm::Options),
     /// Measure what hostmedic costs, beside what others cost (as root).
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
             // These close with a line of their own, good or bad.
             Verb::Demo(options) => demo::run(&places, &options),
             Verb::Test(options) => test::run(&places, &options),
+            Verb::Fuzz(options) => fuzz::run(&places, &options),
             Verb::Vm(options) => vm::run(&places, &options),
             Verb::Bench(options) => bench::run(&places, &options).map(|()| true),
             Verb::Calibrate(options) => bench::calibrate(&places, &options).map(|()| true),

@@ -13,6 +13,7 @@ use anyhow::Result;
 use crate::{
     build,
     command::{self, cargo},
+    fuzz,
     places::Places,
     setup,
     tally::{Group, Tally},
@@ -64,15 +65,13 @@ fn checks(places: &Places, tally: &mut Tally) -> Result<()> {
         .args(["fmt", "--all", "--check"]);
     check(tally, "formatting", &command::run(&mut fmt))?;
 
-    let mut probes_fmt = cargo();
-    probes_fmt
-        .current_dir(places.file("ebpf/probes"))
-        .args(["fmt", "--check"]);
-    check(
-        tally,
-        "formatting of the probes",
-        &command::run(&mut probes_fmt),
-    )?;
+    // Workspaces of their own.
+    for apart in ["ebpf/probes", "fuzz", "bench/candle"] {
+        let mut fmt = cargo();
+        fmt.current_dir(places.file(apart)).args(["fmt", "--check"]);
+        let name = format!("formatting of {apart}");
+        check(tally, &name, &command::run(&mut fmt))?;
+    }
 
     let mut clippy = build::workspace(places, "clippy")?;
     clippy.args(["--quiet", "--all-targets", "--", "-D", "warnings"]);
@@ -121,6 +120,8 @@ fn tests(places: &Places, tally: &mut Tally) -> Result<()> {
     let mut doc = build::workspace(places, "test")?;
     doc.args(["--no-fail-fast", "--doc"]);
     group(tally, "doc", &mut doc)?;
+
+    check(tally, "fuzz targets, briefly", &fuzz::briefly(places))?;
 
     if !setup::is_root() {
         for target in &targets.serial {
