@@ -23,6 +23,9 @@ const PLAYBOOKS: usize = 500;
 /// Vectors of the largest library that is promised: 10,000 playbooks with four each.
 const VECTORS: usize = 40_000;
 
+/// Says where the peer's program is.
+const CANDLE: &str = "HOSTMEDIC_BENCH_CANDLE";
+
 /// What `resident` matches with.
 #[derive(clap::Args)]
 pub(crate) struct ResidentArgs {
@@ -85,6 +88,7 @@ pub(super) fn run(data: &Data) -> Result<String> {
             },
         )?;
     }
+    out += &candle(data)?;
     let vector = Model::shipped().embed(&data.incidents[0].text);
     latency(&mut out, "match only", data, |text| {
         black_box(catalogue.rank(&Query::plain(text, &vector)));
@@ -135,23 +139,71 @@ fn build(entries: &[Entry], cache: &mut Cache) -> Result<Catalogue> {
 }
 
 fn latency(out: &mut String, name: &str, data: &Data, work: impl Fn(&str)) -> Result<()> {
-    let mut cpu = Vec::new();
-    let mut clock = Vec::new();
-    for incident in &data.incidents {
-        let done = timed(|| work(&incident.text));
-        cpu.push(done.cpu_s);
-        clock.push(done.clock_s);
-    }
+    let (cpu, clock) = data
+        .incidents
+        .iter()
+        .map(|incident| {
+            let done = timed(|| work(&incident.text));
+            (done.cpu_s, done.clock_s)
+        })
+        .unzip();
+    *out += &latency_row(name, cpu, clock);
+    Ok(())
+}
+
+/// A row of the median and the 95th percentile of times in seconds.
+fn latency_row(name: &str, cpu: Vec<f64>, clock: Vec<f64>) -> String {
     let mut row = format!("| {name} |");
-    for times in [&mut cpu, &mut clock] {
+    for mut times in [cpu, clock] {
         times.sort_by(f64::total_cmp);
         for share in [0.50, 0.95] {
             let at = (times.len() as f64 * share) as usize;
-            write!(row, " {:.2} ms |", times[at.min(times.len() - 1)] * 1e3)?;
+            let time_s = times.get(at.min(times.len().saturating_sub(1)));
+            row += &format!(" {:.2} ms |", time_s.unwrap_or(&f64::NAN) * 1e3);
         }
     }
-    writeln!(out, "{row}")?;
-    Ok(())
+    row + "\n"
+}
+
+/// The peer's row: the same model in 32 bits by candle, a program of its own.
+fn candle(data: &Data) -> Result<String> {
+    let Some(program) = env::var_os(CANDLE) else {
+        return Ok(
+            "| embed, candle f32 | not built: `cargo xtask bench match` builds it | | | |\n"
+                .to_owned(),
+        );
+    };
+    let folder = tempfile::tempdir()?;
+    let texts = folder.path().join("texts");
+    let lines = data
+        .incidents
+        .iter()
+        .map(|incident| incident.text.replace('\n', " ") + "\n");
+    fs::write(&texts, lines.collect::<String>())?;
+    let output = Command::new(program)
+        .stdin(fs::File::open(&texts)?)
+        .env("RAYON_NUM_THREADS", "1")
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "candle: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let done: Vec<Candle> = serde_json::Deserializer::from_slice(&output.stdout)
+        .into_iter()
+        .collect::<Result<_, _>>()?;
+    let nearest = done.iter().map(|text| text.nearness).fold(1.0, f64::min);
+    let name = format!("embed, candle f32 (nearness to ours at least {nearest:.3})");
+    let (cpu, clock) = done.iter().map(|text| (text.cpu_s, text.clock_s)).unzip();
+    Ok(latency_row(&name, cpu, clock))
+}
+
+/// What the peer says of one text.
+#[derive(serde::Deserialize)]
+struct Candle {
+    cpu_s: f64,
+    clock_s: f64,
+    nearness: f64,
 }
 
 /// The graph against the scan of everything, on vectors scattered around real ones.

@@ -20,6 +20,11 @@ use crate::{command, places::Places};
 
 /// Longest time to become ready.
 const READY_MAX: Duration = Duration::from_secs(20);
+/// How long the daemon may take to learn its library, the first time.
+const LEARN_MAX: Duration = Duration::from_secs(120);
+/// In a state directory of the daemon: the library's vectors, and the socket.
+const VECTORS: &str = "vectors.hmvc";
+const SOCKET: &str = "medicd.sock";
 /// Rest after it: attaching makes the kernel patch its code, and caches cold.
 const SETTLE: Duration = Duration::from_millis(250);
 /// Ends peers that we could not end ourselves, in seconds.
@@ -250,20 +255,54 @@ impl Starter<'_> {
         command
     }
 
-    /// The whole daemon, with a bus that does not exist: it watches, and can act on nothing.
+    /// The whole daemon, with a bus that does not exist: it watches, and can act on nothing. It
+    /// knows its library already, as it does from its first start on: learning takes some seconds
+    /// once, and is no part of what watching costs.
     fn medicd(&self) -> Result<(Command, Ready<'static>)> {
+        let state = tempfile::tempdir_in(self.work)
+            .context("cannot make a directory")?
+            .keep();
+        let learned = self.learned()?;
+        fs::copy(learned, state.join(VECTORS)).context("cannot copy the library's vectors")?;
+        Ok((self.medicd_in(&state)?, Ready::File(state.join(SOCKET))))
+    }
+
+    /// What a daemon that has learned the library keeps of it.
+    fn learned(&self) -> Result<PathBuf> {
+        let state = self.work.join("learned");
+        let vectors = state.join(VECTORS);
+        if vectors.exists() {
+            return Ok(vectors);
+        }
+        fs::create_dir_all(&state).context("cannot make a directory")?;
+        let mut learner = Running {
+            child: Some(command::spawn(&mut self.medicd_in(&state)?)?),
+            audit: None,
+        };
+        let began = Instant::now();
+        while !vectors.exists() {
+            command::check_interrupt()?;
+            learner.check()?;
+            anyhow::ensure!(
+                began.elapsed() < LEARN_MAX,
+                "medicd does not learn its library"
+            );
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(vectors)
+    }
+
+    fn medicd_in(&self, state: &Path) -> Result<Command> {
         let medicd = self.programs.dir.join("medicd");
         anyhow::ensure!(
             medicd.exists(),
             "`medicd` is not built; `cargo xtask build`"
         );
-        let state = tempfile::tempdir_in(self.work)
-            .context("cannot make a directory")?
-            .keep();
-        let (socket, config) = (state.join("medicd.sock"), state.join("medicd.toml"));
+        let config = state.join("medicd.toml");
         let text = format!(
-            "state_dir = {state:?}\nsocket = {socket:?}\nplaybooks_dir = {:?}\n\
+            "state_dir = {state:?}\nsocket = {:?}\nplaybooks_dir = {:?}\n\
              bus_address = \"unix:path={}\"\n",
+            state.join(SOCKET),
             self.places.file("playbooks"),
             state.join("no-bus").display(),
         );
@@ -271,7 +310,7 @@ impl Starter<'_> {
         let mut command = Command::new(PRIORITY[0]);
         command.args(&PRIORITY[1..]).arg(medicd);
         command.arg("--config").arg(config).env("RUST_LOG", "warn");
-        Ok((command, Ready::File(socket)))
+        Ok(command)
     }
 
     fn bpftrace(&self, script: &str) -> Result<Command> {
@@ -298,8 +337,10 @@ impl Starter<'_> {
     /// A command that sees tracefs and debugfs, which not every machine mounts, and works in
     /// memory. The mounts are its own and go with it.
     fn with_tracefs(&self) -> Command {
-        let script = "mount -t tracefs none /sys/kernel/tracing && \
-                      mount -t debugfs none /sys/kernel/debug && \
+        let script = "for place in tracefs:/sys/kernel/tracing debugfs:/sys/kernel/debug; do \
+                          mountpoint --quiet \"${place#*:}\" || \
+                              mount -t \"${place%:*}\" none \"${place#*:}\" || exit; \
+                      done && \
                       mount -t tmpfs none \"$0\" --options size=1g && cd \"$0\" && \
                       exec \"$@\"";
         let memory = self.work.join("memory");

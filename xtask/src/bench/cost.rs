@@ -115,6 +115,9 @@ pub(super) fn measure(
             timer.check()?;
             let names = program_names(contender, &running)?;
             for load in loads {
+                // The storm begins unmeasured: its first events are told one by one, later ones are
+                // only counted.
+                load.run(stage, starter.programs, taken.slice)?;
                 let pid = running.pid().unwrap_or(0);
                 let before = process::programs(pid);
                 let done = load.run(stage, starter.programs, taken.slice)?;

@@ -1,5 +1,7 @@
 //! Detection and matching on labelled data: `hostmedic-bench`, built with full optimisation.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 
 use crate::{
@@ -34,6 +36,22 @@ pub(crate) fn run(places: &Places, verb: &str, options: &Options) -> Result<()> 
         verb,
     ]);
     bench.args(&options.words);
+    // Only matching is compared with it; quality alone needs no peer's time.
+    if verb == "match" && !options.words.iter().any(|word| word == "--quality-only") {
+        bench.env("HOSTMEDIC_BENCH_CANDLE", candle(places)?);
+    }
     bench.env("CARGO_TARGET_DIR", &places.target);
     command::run(&mut bench).with_context(|| format!("hostmedic-bench {verb}"))
+}
+
+/// Builds the matcher's peer and says where it is.
+fn candle(places: &Places) -> Result<PathBuf> {
+    let target = places.cache.join("candle-target");
+    let mut build = cargo();
+    build
+        .current_dir(places.file("bench/candle"))
+        .args(["build", "--quiet", "--locked", "--release"])
+        .env("CARGO_TARGET_DIR", &target);
+    command::run(&mut build).context("cannot build the peer bench/candle")?;
+    Ok(target.join("release/hostmedic-bench-candle"))
 }

@@ -92,6 +92,8 @@ pub(super) fn measure(
                 Ok(running) => loads
                     .iter()
                     .map(|load| {
+                        // As with the times of programs, the storm begins unmeasured.
+                        run(load)?;
                         let (began, cpu_ns) = (Instant::now(), running.cpu_ns());
                         let done = run(load)?;
                         let cpu_ns = running.cpu_ns().saturating_sub(cpu_ns);
