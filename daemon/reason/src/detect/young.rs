@@ -17,7 +17,7 @@ const IN_ROW: u8 = 2;
 /// Times the mean difference of samples from their mean.
 const TIMES_USUAL: f64 = 8.0;
 /// Samples that mean and difference remember.
-const MEMORY: f64 = 60.0;
+const MEMORY: f64 = 30.0;
 
 const MEAN: usize = 0;
 const DIFFERENCE: usize = 1;
