@@ -9,7 +9,7 @@ use hostmedic_model::{
     incident::{Evidence, IncidentId, IncidentStatus},
     intent::{Intent, IntentId},
     playbook::{
-        Approval, Check, Describe, Limits, Phase, Playbook, Remedy, RiskClass, StepTemplate,
+        Approval, Check, Describe, Limits, Needs, Phase, Playbook, Remedy, RiskClass, StepTemplate,
         Target, VerifyPlan,
     },
     record::{Body, Record},
@@ -271,6 +271,7 @@ impl State {
             },
             limits: Limits::default(),
             phase_max: Phase::Observe,
+            needs: Needs::default(),
             approval: Approval::default(),
             lookahead: Span::secs(0),
             missing: Vec::new(),

@@ -6,13 +6,11 @@
 use hostmedic_model::decision::Stance;
 
 use super::{Look, Word, pass, wait};
-use crate::{
-    matching::confidence::{ACT_MIN, PROPOSE_MIN},
-    reading::Opinion,
-};
+use crate::{matching::confidence::Thresholds, reading::Opinion};
 
 pub(super) fn ask(look: &Look<'_>) -> Word {
     let name = &look.playbook.name;
+    let needed = Thresholds::of(look.playbook);
     let (confidence, nearest, nearest_confidence) = match look.opinion {
         Opinion::Silent(why) => return pass(format!("no text matcher: structure alone ({why})")),
         Opinion::Sure {
@@ -29,14 +27,17 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
             tie: None,
         } => (*confidence, nearest, *nearest_confidence),
     };
-    if confidence >= ACT_MIN {
+    if confidence >= needed.act {
         return pass(format!(
-            "{name} fits with {confidence:.2}; {ACT_MIN:.2} is needed to act"
+            "{name} fits with {confidence:.2}; {:.2} is needed to act",
+            needed.act
         ));
     }
-    if confidence >= PROPOSE_MIN {
-        let numbers =
-            format!("{name} fits with {confidence:.2}, and {ACT_MIN:.2} is needed to act");
+    if confidence >= needed.propose {
+        let numbers = format!(
+            "{name} fits with {confidence:.2}, and {:.2} is needed to act",
+            needed.act
+        );
         return match look.approved {
             Some(operator) => pass(format!("{numbers}; approved by {}", operator.name)),
             None => (Stance::Ask, numbers),
@@ -48,6 +49,7 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
         format!("; {nearest} is nearer with {nearest_confidence:.2}")
     };
     wait(format!(
-        "{name} fits with {confidence:.2} only, and {PROPOSE_MIN:.2} is needed to propose it{other}"
+        "{name} fits with {confidence:.2} only, and {:.2} is needed to propose it{other}",
+        needed.propose
     ))
 }

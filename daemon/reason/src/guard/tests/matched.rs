@@ -1,5 +1,7 @@
 //! The two guards that ask whether it is the right playbook at all.
 
+use hostmedic_model::playbook::Needs;
+
 use super::*;
 
 fn sure(confidence: f64) -> Opinion {
@@ -36,6 +38,35 @@ fn confidence_decides_between_acting_asking_and_waiting() {
         "confidence",
         Stance::Wait,
         "is needed",
+    );
+}
+
+#[test]
+fn a_playbook_that_asks_for_more_is_held_to_it() {
+    let needing = |propose, act, confidence| {
+        let mut scene = with(sure(confidence));
+        scene.playbook.needs = Needs { propose, act };
+        scene
+    };
+    assert_eq!(objections(&needing(None, Some(0.97), 0.97)), []);
+    check(
+        &needing(None, Some(0.97), 0.96),
+        "confidence",
+        Stance::Ask,
+        "0.97 is needed to act",
+    );
+    check(
+        &needing(Some(0.95), None, 0.94),
+        "confidence",
+        Stance::Wait,
+        "0.95 is needed to propose it",
+    );
+    // Asking for less changes nothing.
+    check(
+        &needing(Some(0.1), Some(0.2), 0.89),
+        "confidence",
+        Stance::Ask,
+        "0.90 is needed to act",
     );
 }
 
