@@ -155,7 +155,10 @@ impl State {
                 let text = matched.text.clone();
                 open.texts.insert(matched.incident.clone(), text);
                 if let Some(case) = self.cases.get_mut(&matched.incident) {
-                    case.reading.recalled(matched);
+                    let question_ended = case.reading.recalled(matched);
+                    if question_ended && record.boot == self.boot {
+                        self.recall_question(record.at);
+                    }
                 }
             }
             Body::Decision(decision) => {

@@ -11,7 +11,7 @@ use crate::{matching::confidence::Thresholds, reading::Opinion};
 pub(super) fn ask(look: &Look<'_>) -> Word {
     let name = &look.playbook.name;
     let needed = Thresholds::of(look.playbook);
-    let (confidence, nearest, nearest_confidence) = match look.opinion {
+    let (confidence, nearest, nearest_confidence, before) = match look.opinion {
         Opinion::Silent(why) => return pass(format!("no text matcher: structure alone ({why})")),
         Opinion::Sure {
             tie: Some(other), ..
@@ -25,17 +25,21 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
             nearest,
             nearest_confidence,
             tie: None,
-        } => (*confidence, nearest, *nearest_confidence),
+            before,
+        } => (*confidence, nearest, *nearest_confidence, *before),
     };
+    let lowered = before.map_or_else(String::new, |before| {
+        format!(" (a language model lowered it from {before:.2})")
+    });
     if confidence >= needed.act {
         return pass(format!(
-            "{name} fits with {confidence:.2}; {:.2} is needed to act",
+            "{name} fits with {confidence:.2}{lowered}; {:.2} is needed to act",
             needed.act
         ));
     }
     if confidence >= needed.propose {
         let numbers = format!(
-            "{name} fits with {confidence:.2}, and {:.2} is needed to act",
+            "{name} fits with {confidence:.2}{lowered}, and {:.2} is needed to act",
             needed.act
         );
         return match look.approved {
@@ -49,7 +53,7 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
         format!("; {nearest} is nearer with {nearest_confidence:.2}")
     };
     wait(format!(
-        "{name} fits with {confidence:.2} only, and {:.2} is needed to propose it{other}",
+        "{name} fits with {confidence:.2} only{lowered}, and {:.2} is needed to propose it{other}",
         needed.propose
     ))
 }

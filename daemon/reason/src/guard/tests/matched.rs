@@ -10,6 +10,7 @@ fn sure(confidence: f64) -> Opinion {
         nearest: "unit-failed-restart".into(),
         nearest_confidence: confidence,
         tie: None,
+        before: None,
     }
 }
 
@@ -81,12 +82,30 @@ fn an_approval_answers_the_question_and_nothing_else() {
 }
 
 #[test]
+fn what_a_language_model_lowered_is_said_so() {
+    let lowered = Opinion::Sure {
+        confidence: 0.84,
+        nearest: "unit-failed-restart".into(),
+        nearest_confidence: 0.84,
+        tie: None,
+        before: Some(0.97),
+    };
+    check(
+        &with(lowered),
+        "confidence",
+        Stance::Wait,
+        "0.84 only (a language model lowered it from 0.97)",
+    );
+}
+
+#[test]
 fn a_nearer_one_and_an_equal_one_are_named() {
     let other = |tie| Opinion::Sure {
         confidence: 0.2,
         nearest: "disk-full-logs".into(),
         nearest_confidence: 0.7,
         tie,
+        before: None,
     };
     check(
         &with(other(None)),
