@@ -126,6 +126,7 @@ fn library(data: &Data) -> Vec<Entry> {
                     .iter()
                     .map(|text| format!("{text} Not on {at}."))
                     .collect(),
+                ..Entry::default()
             }
         })
         .collect()

@@ -116,7 +116,7 @@ impl Playbook {
             } else {
                 Vec::new()
             },
-            not_for: Vec::new(),
+            ..Entry::default()
         }
     }
 }

@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hostmedic_advise::Config as LanguageModel;
 use hostmedic_model::time::Span;
 use hostmedic_observe::bus::calendar::CalendarConfig;
-use hostmedic_reason::policy::Policy;
+use hostmedic_reason::{advice::Settings, policy::Policy};
 use serde::Deserialize;
 
 /// Everything medicd can be told.
@@ -49,6 +50,8 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) calendar: CalendarConfig,
     pub(crate) collector: Option<Collector>,
+    /// Who is asked for a second opinion on a ranking. Without it nobody is.
+    pub(crate) language_model: Option<LanguageModel>,
 }
 
 /// `[capture]`: what the probes do, and what they may cost.
@@ -133,6 +136,15 @@ pub(crate) struct Collector {
     pub(crate) bundle: PathBuf,
 }
 
+/// What the loop has to know of the language model.
+pub(crate) fn advice_settings(section: &LanguageModel) -> Settings {
+    Settings {
+        model: section.model.clone(),
+        wait_max: section.wait_max,
+        per_hour: section.per_hour,
+    }
+}
+
 fn state_dir() -> PathBuf {
     "/var/lib/hostmedic".into()
 }
@@ -188,6 +200,12 @@ impl Config {
         let mut config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         config.policy.check()?;
         config.capture.check()?;
+        if let Some(section) = &config.language_model {
+            let checked = section.check();
+            checked
+                .and_then(|()| advice_settings(section).check())
+                .map_err(|error| format!("language_model.{error}"))?;
+        }
         if config.sample_every < Span::secs(1) || config.sample_every > Span::minutes(5) {
             return Err(format!(
                 "sample_every is {}; it must lie within 1s and 5m",
@@ -230,6 +248,30 @@ mod tests {
         let error = Config::parse("[policy]\nphaze = \"observe\"\n").unwrap_err();
         assert!(
             error.contains("phaze") && error.contains("line 2"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn nobody_is_asked_unless_somebody_is_named() {
+        assert!(Config::parse("").unwrap().language_model.is_none());
+        let read = |more: &str| {
+            let text = "[language_model]\nbase_url = \"http://127.0.0.1:8080/v1\"\nmodel = \"m\"\n";
+            Config::parse(&format!("{text}{more}"))
+        };
+        assert!(read("").unwrap().language_model.is_some());
+        for (more, says) in [
+            ("wait_max = \"5m\"", "language_model.wait_max is 5m"),
+            ("per_hour = 0", "language_model.per_hour is 0"),
+            ("api_key = \"x\"", "unknown field `api_key`"),
+        ] {
+            let error = read(more).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+        let text = "[language_model]\nbase_url = \"http://db1/v1\"\nmodel = \"m\"\n";
+        let error = Config::parse(text).unwrap_err();
+        assert!(
+            error.starts_with("language_model.base_url leaves"),
             "{error}"
         );
     }

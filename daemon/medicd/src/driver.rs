@@ -37,6 +37,7 @@ use crate::{
     vitals::Vitals,
 };
 
+mod advisor;
 mod baselines;
 mod bus_link;
 mod open;
@@ -45,6 +46,7 @@ mod pulse;
 mod questions;
 mod status;
 
+use advisor::Advisor;
 use bus_link::Bus;
 use pause_flag::PauseFlag;
 
@@ -52,7 +54,7 @@ use pause_flag::PauseFlag;
 const APPEND_MAX: usize = 128;
 /// Signals that may wait for the loop.
 const SIGNALS_MAX: usize = 4096;
-/// Answers of adapters that may wait; each incident has at most one out.
+/// Answers of adapters that may wait; each incident has at most two out.
 const ANSWERS_MAX: usize = 256;
 /// Questions of the local API that may wait.
 const QUESTIONS_MAX: usize = 64;
@@ -79,6 +81,7 @@ struct Driver {
     records: broadcast::Sender<Arc<Record>>,
     answers: mpsc::Sender<Wake>,
     bus: Bus,
+    advisor: Advisor,
     capture: Capture,
     vitals: Arc<Vitals>,
     replication: watch::Receiver<ReplicationStatus>,
@@ -114,6 +117,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         config.policy.clone(),
         playbooks,
     );
+    let advisor = Advisor::open(&config, &mut state)?;
     let mut unreadable = None;
     let mut seen_until = None;
     let past = ledger
@@ -167,6 +171,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
             subjects,
             journal_dir: config.journal_dir.clone(),
         },
+        advisor,
         bus: Bus::new(config.bus_address.clone(), config.calendar.clone()),
         state,
         ledger: Arc::clone(&ledger),
@@ -364,6 +369,7 @@ impl Driver {
                                 }
                                 Effect::Inspect { .. }
                                 | Effect::Embed { .. }
+                                | Effect::Advise { .. }
                                 | Effect::Capture { .. }
                                 | Effect::SetHookMode { .. }
                                 | Effect::Act(_) => {}
@@ -418,6 +424,9 @@ impl Driver {
                             })
                             .await;
                     });
+                }
+                Effect::Advise { incident, question } => {
+                    self.advisor.ask(incident, question, self.answers.clone());
                 }
                 Effect::Act(intent) => {
                     let (bus, answers) = (self.bus.clone(), self.answers.clone());

@@ -4,6 +4,7 @@
 //! event meets them; the glossary is in `ARCHITECTURE.md`. Types derive serde because their
 //! JSON is the audit record's body (RFC 8785) and the local API's answer: one form, tested once.
 
+pub mod advice;
 pub mod anomaly;
 pub mod calendar;
 pub mod command;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{incident::IncidentId, time::At};
+use crate::{advice::Advice, incident::IncidentId, time::At};
 
 /// One ranking of the library for one incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,10 @@ pub struct Matched {
     pub tie: bool,
     /// Why there is no ranking; then structure alone decides.
     pub problem: Option<String>,
+    /// What came of asking a language model; the confidences above are those that hold with it.
+    /// Absent where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Advice>,
 }
 
 /// What may follow from a ranking.

@@ -315,6 +315,17 @@ pub struct Approval {
     pub valid: Option<Span>,
 }
 
+/// How sure the text matcher must be of a playbook, where the playbook asks for more than is asked
+/// of every one; 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Needs {
+    /// To be proposed.
+    pub propose: Option<f64>,
+    /// To act.
+    pub act: Option<f64>,
+}
+
 /// How far a playbook or the host has come on its way to acting alone.
 #[derive(
     Clone,
@@ -383,6 +394,8 @@ pub struct Playbook {
     pub limits: Limits,
     /// It never goes further than this phase.
     pub phase_max: Phase,
+    /// How sure the text matcher must be, beyond what is asked of every playbook.
+    pub needs: Needs,
     /// When an operator must agree, beyond what phase and policy ask for.
     pub approval: Approval,
     /// It does not act if scheduled work begins within this time; the policy's own time holds, too.

@@ -1,6 +1,7 @@
 //! Causes for `reason` to run, and what it wants carried out: the two sides of the only loop.
 
 use crate::{
+    advice::Question,
     calendar::CalendarReading,
     command::{Command, Operator},
     incident::IncidentId,
@@ -56,6 +57,15 @@ pub enum Wake {
         text: String,
         /// Its meaning; `Err` says why there is none.
         vector: Result<Vector, String>,
+    },
+    /// Answer to [`Effect::Advise`].
+    Advised {
+        /// For which incident.
+        incident: IncidentId,
+        /// [`Question::sha256`]: an answer to another question is no answer.
+        question: String,
+        /// What the model wrote, unchecked; `Err` says why there is nothing.
+        answer: Result<String, String>,
     },
     /// Answer to [`Effect::Capture`].
     Captured(Captured),
@@ -129,6 +139,13 @@ pub enum Effect {
         incident: IncidentId,
         /// The text; at most about a thousand bytes.
         text: String,
+    },
+    /// Ask a language model. Changes nothing. Only asked for when there is one.
+    Advise {
+        /// For which incident.
+        incident: IncidentId,
+        /// All that it is asked.
+        question: Question,
     },
     /// Capture evidence before the first step. Changes nothing.
     Capture {

@@ -64,6 +64,9 @@ pub(crate) enum Stage {
         since: At,
         approval: Option<Approval>,
     },
+    /// A playbook would act or be proposed, if a language model does not speak against it. How long
+    /// it is waited for, its question knows.
+    Advising,
     /// Held; looked at again at this moment.
     Held { look_at: At },
     /// An operator was asked.
@@ -111,7 +114,9 @@ impl Case {
         self.incident.status = match &stage {
             Stage::Waiting { .. } => IncidentStatus::Open,
             // A look changes nothing that people should see.
-            Stage::Reading { .. } | Stage::Inspecting { .. } => self.incident.status,
+            Stage::Reading { .. } | Stage::Inspecting { .. } | Stage::Advising => {
+                self.incident.status
+            }
             Stage::Held { .. } => IncidentStatus::Held,
             Stage::Proposed { .. } => IncidentStatus::AwaitingApproval,
             Stage::Capturing { .. } | Stage::Acting { .. } => IncidentStatus::Acting,

@@ -37,6 +37,8 @@ impl State {
         if self.read(id, effects) {
             return;
         }
+        // Beside the fresh look, which takes its own time.
+        self.ask_advice(id, effects);
         let now = self.now;
         let Some(case) = self.cases.get(id) else {
             return;
@@ -180,6 +182,9 @@ impl State {
         // An approval holds for what was shown, not for what has become of it since.
         let approval = approval.filter(|approval| approval.evidence == evidence);
         self.record_ranking(id, effects);
+        if approval.is_none() {
+            self.ask_advice(id, effects);
+        }
         let not_for = self.not_for_excess(id, &playbook.name);
         let guards = guard::ask_all(&Look {
             now,
@@ -200,6 +205,12 @@ impl State {
             ledger_failing: self.ledger_failing.as_deref(),
         });
         let (verdict, reason) = decide::decide(&guards);
+        // What a person has agreed to waits for nobody; nor does what is not going to happen.
+        let would_happen = matches!(verdict, Verdict::Act | Verdict::Propose);
+        if would_happen && approval.is_none() && self.awaits_advice(id) {
+            self.enter(id, Stage::Advising);
+            return;
+        }
         self.record_decision(
             id,
             verdict,

@@ -18,6 +18,7 @@ use crate::{
 impl State {
     /// Does what is due for one incident at this moment.
     pub(crate) fn advance(&mut self, id: &IncidentId, effects: &mut Vec<Effect>) {
+        self.end_late_advice(id, effects);
         let now = self.now;
         let Some(case) = self.cases.get(id) else {
             return;
@@ -32,6 +33,11 @@ impl State {
             Stage::Reading { since } => {
                 if is_late(since, now) {
                     self.reading_ended(id, effects);
+                }
+            }
+            Stage::Advising => {
+                if !self.awaits_advice(id) {
+                    self.match_and_look(id, effects);
                 }
             }
             Stage::Escalated => _ = self.close_if_quiet(id, effects),

@@ -3,6 +3,7 @@
 //!
 //! Modules stand in the order an event meets them.
 
+pub mod advice;
 mod attempts;
 mod baseline;
 mod budget;

@@ -20,6 +20,7 @@ use hostmedic_model::{
 };
 
 use crate::{
+    advice::Advisor,
     attempts::Attempts,
     budget::Costs,
     case::{Case, Stage},
@@ -67,6 +68,8 @@ pub struct State {
     pub(crate) costs: Costs,
     /// What incidents' texts are compared with; without it structure alone decides.
     pub(crate) catalogue: Option<Catalogue>,
+    /// Who is asked for a second opinion on a ranking; usually nobody.
+    pub(crate) advisor: Option<Advisor>,
     pub(crate) lessons: Lessons,
 }
 
@@ -98,6 +101,7 @@ impl State {
             window_lossy: false,
             costs: Costs::default(),
             catalogue: None,
+            advisor: None,
             lessons: Lessons::default(),
         }
     }
@@ -130,6 +134,11 @@ impl State {
                 text,
                 vector,
             } => self.embedded(&incident, &text, vector, &mut effects),
+            Wake::Advised {
+                incident,
+                question,
+                answer,
+            } => self.advised(&incident, &question, answer, &mut effects),
             Wake::Captured(captured) => self.captured(captured, &mut effects),
             Wake::StepEnded(end) => self.step_ended(&end, &mut effects),
             Wake::Command {

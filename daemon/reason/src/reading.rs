@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use hostmedic_model::{
+    advice::Advice,
     incident::{Evidence, Incident, IncidentId},
     matched::{MatchRoute, Matched},
     playbook::Playbook,
@@ -19,6 +20,7 @@ use hostmedic_model::{
 };
 
 use crate::{
+    advice::Counsel,
     case::Stage,
     describe::{self, Around, Description},
     matching::{
@@ -52,6 +54,8 @@ pub(crate) struct Reading {
     recorded: u32,
     /// The newest recorded ranking.
     pub(crate) newest: Option<Matched>,
+    /// What a language model was asked about it.
+    pub(crate) counsel: Counsel,
 }
 
 /// The meaning of a text.
@@ -69,11 +73,14 @@ pub(crate) enum Meaning {
 }
 
 impl Reading {
-    /// What the chain says of an incident's text; its meaning is asked for anew.
-    pub(crate) fn recalled(&mut self, matched: &Matched) {
+    /// What the chain says of an incident's text; its meaning is asked for anew. True if the record
+    /// tells how a question to a language model ended.
+    pub(crate) fn recalled(&mut self, matched: &Matched) -> bool {
         self.text.clone_from(&matched.text);
-        self.recorded += 1;
         self.newest = Some(matched.clone());
+        let question_ended = self.counsel.recalled(matched);
+        self.recorded += u32::from(!question_ended);
+        question_ended
     }
 
     /// The meaning, where it is here.
@@ -100,6 +107,8 @@ pub(crate) enum Opinion {
         nearest_confidence: f64,
         /// Another one that fits equally well, if the playbook is one of two such.
         tie: Option<String>,
+        /// What it was before a language model lowered it.
+        before: Option<f64>,
     },
 }
 
@@ -228,6 +237,11 @@ impl State {
 
     /// The library, ranked for an incident as everything stands now; `None` without a meaning.
     pub(crate) fn ranked(&self, id: &IncidentId) -> Option<Ranked> {
+        self.ranked_and_advised(id).map(|(ranked, _)| ranked)
+    }
+
+    /// The ranking, and what came of asking a language model about it.
+    fn ranked_and_advised(&self, id: &IncidentId) -> Option<(Ranked, Option<Advice>)> {
         let catalogue = self.catalogue.as_ref()?;
         let case = self.cases.get(id)?;
         let vector = case.reading.vector()?;
@@ -238,7 +252,7 @@ impl State {
                 Match::One(playbook) => Some(playbook.name.as_str()),
                 Match::None | Match::Tie(..) => None,
             };
-        Some(catalogue.rank(&Query {
+        let mut ranked = catalogue.rank(&Query {
             text: &case.reading.text,
             vector,
             admits: &|name| {
@@ -252,7 +266,10 @@ impl State {
                 patterns: 0,
                 recurrences_helped: self.helped_before(incident, name),
             },
-        }))
+        });
+        let reading = &case.reading;
+        let advice = self.take_advice(&reading.counsel, &reading.text, &mut ranked);
+        Some((ranked, advice))
     }
 
     /// What the text matcher says of `playbook` for an incident.
@@ -260,7 +277,7 @@ impl State {
         if self.catalogue.is_none() {
             return Opinion::Silent("there is none here".to_owned());
         }
-        let Some(ranked) = self.ranked(id) else {
+        let Some((ranked, advice)) = self.ranked_and_advised(id) else {
             let why = match self.cases.get(id).map(|case| &case.reading.meaning) {
                 Some(Meaning::Failed(why)) => why.clone(),
                 _ => "the incident's text was not read yet".to_owned(),
@@ -283,6 +300,11 @@ impl State {
             nearest_confidence: nearest.as_deref().map_or(0.0, named),
             nearest: nearest.unwrap_or_else(|| "none".to_owned()),
             tie: tie.map(str::to_owned),
+            before: advice.and_then(|advice| {
+                let mut lowered = advice.lowered.iter();
+                let own = lowered.find(|lowered| lowered.playbook == playbook.name)?;
+                Some(own.from)
+            }),
         }
     }
 
@@ -327,7 +349,7 @@ impl State {
     }
 
     /// The ranking as it is recorded; `None` where no text was read.
-    fn matched(&self, id: &IncidentId) -> Option<Matched> {
+    pub(crate) fn matched(&self, id: &IncidentId) -> Option<Matched> {
         self.catalogue.as_ref()?;
         let case = self.cases.get(id)?;
         let problem = match &case.reading.meaning {
@@ -335,7 +357,7 @@ impl State {
             Meaning::Failed(why) => Some(why.clone()),
             Meaning::Unread | Meaning::Asked => return None,
         };
-        let ranked = self.ranked(id);
+        let (ranked, advice) = self.ranked_and_advised(id).unzip();
         let found = ranked.iter().flat_map(|ranked| &ranked.matches);
         let candidates = found
             .map(|found| {
@@ -360,6 +382,7 @@ impl State {
                 .map_or(MatchRoute::None, |ranked| ranked.route.into()),
             tie: ranked.is_some_and(|ranked| ranked.tie),
             problem,
+            advice: advice.flatten(),
         })
     }
 
@@ -383,10 +406,15 @@ fn says_same(one: &Matched, other: &Matched) -> bool {
             (first.playbook.clone(), first.trigger_fired, contradicted)
         })
     };
+    let question = |matched: &Matched| {
+        let advice = matched.advice.as_ref();
+        advice.map(|advice| advice.question.clone())
+    };
     one.text == other.text
         && one.route == other.route
         && one.tie == other.tie
         && one.problem == other.problem
+        && question(one) == question(other)
         && heads(one) == heads(other)
 }
 

@@ -9,7 +9,7 @@ use hostmedic_model::{
     incident::{Evidence, IncidentId, IncidentStatus},
     intent::{Intent, IntentId},
     playbook::{
-        Approval, Check, Describe, Limits, Phase, Playbook, Remedy, RiskClass, StepTemplate,
+        Approval, Check, Describe, Limits, Needs, Phase, Playbook, Remedy, RiskClass, StepTemplate,
         Target, VerifyPlan,
     },
     record::{Body, Record},
@@ -155,7 +155,10 @@ impl State {
                 let text = matched.text.clone();
                 open.texts.insert(matched.incident.clone(), text);
                 if let Some(case) = self.cases.get_mut(&matched.incident) {
-                    case.reading.recalled(matched);
+                    let question_ended = case.reading.recalled(matched);
+                    if question_ended && record.boot == self.boot {
+                        self.recall_question(record.at);
+                    }
                 }
             }
             Body::Decision(decision) => {
@@ -271,6 +274,7 @@ impl State {
             },
             limits: Limits::default(),
             phase_max: Phase::Observe,
+            needs: Needs::default(),
             approval: Approval::default(),
             lookahead: Span::secs(0),
             missing: Vec::new(),

@@ -27,6 +27,7 @@ fn told() -> impl Strategy<Value = Entry> {
             symptoms,
             signals,
             not_for,
+            ..Entry::default()
         },
     )
 }

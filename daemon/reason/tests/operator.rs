@@ -119,7 +119,7 @@ impl Desk {
                 Effect::Act(intent) => self.acts.push(intent),
                 Effect::SetHookMode { .. } => {}
                 // Without a catalogue nobody asks what a text means.
-                Effect::Embed { .. } => {}
+                Effect::Embed { .. } | Effect::Advise { .. } => {}
                 Effect::Reply { answer, .. } => self.reply = Some(answer),
             }
         }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hostmedic_model::{
+    advice::{Advice, Lowered, Said},
     anomaly::{Anomaly, Forecast, Severity},
     calendar::{Calendar, CalendarReading, Due, Purpose},
     command::{Command, Inhibit, Judgement, Operator, Proposal},
@@ -372,6 +373,21 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
             route: MatchRoute::Act,
             tie: false,
             problem: Some("no answer".into()),
+            advice: Some(Advice {
+                model: "small".into(),
+                question: "ab".into(),
+                said: Some(Said {
+                    playbook: None,
+                    confidence: 0.25,
+                    hypothesis: "The heap grew; é.".into(),
+                }),
+                problem: None,
+                lowered: vec![Lowered {
+                    playbook: "restart".into(),
+                    from: 0.9937,
+                    to: 0.84,
+                }],
+            }),
         }),
         Body::Decision(decision),
         Body::Proposed(Proposal {

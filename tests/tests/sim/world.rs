@@ -364,7 +364,10 @@ impl SimWorld {
                 }
                 Effect::Act(intent) => self.act(intent),
                 // The simulated host has no catalogue, so nothing is asked about meaning.
-                Effect::Embed { .. } | Effect::Reply { .. } | Effect::SetHookMode { .. } => {}
+                Effect::Embed { .. }
+                | Effect::Advise { .. }
+                | Effect::Reply { .. }
+                | Effect::SetHookMode { .. } => {}
             }
         }
     }

@@ -1,6 +1,9 @@
 //! What the text matcher made of an incident, with every part of why.
 
-use hostmedic_model::matched::{Matched, MatchedPlaybook};
+use hostmedic_model::{
+    advice::{Advice, Lowered},
+    matched::{Matched, MatchedPlaybook},
+};
 
 use super::text::{Style, Table, Tone, clean};
 
@@ -37,6 +40,35 @@ pub(crate) fn section(matched: &Matched, style: Style) -> String {
     if let Some(first) = matched.candidates.first() {
         page += &evidence(first, style);
     }
+    if let Some(advice) = &matched.advice {
+        page += &advised(advice, style);
+    }
+    page
+}
+
+/// What came of asking a language model: its guess, marked as one, and what it changed.
+fn advised(advice: &Advice, style: Style) -> String {
+    let head = format!("A LANGUAGE MODEL'S GUESS ({})", clean(&advice.model));
+    let mut page = format!("\n{}\n", style.paint(Tone::Head, &head));
+    if let Some(problem) = &advice.problem {
+        let word = style.paint(Tone::Warn, "no answer");
+        page += &format!("  {word}: {}; nothing has changed\n", clean(problem));
+    }
+    let Some(said) = &advice.said else {
+        return page;
+    };
+    let mut table = Table::indented(2);
+    let mut row = |name: &str, text: String| table.plain([name.to_owned(), text]);
+    let chosen = said.playbook.as_deref().unwrap_or("none of them");
+    row("chose", format!("{chosen}, {:.2} sure", said.confidence));
+    if !said.hypothesis.is_empty() {
+        row("guesses", said.hypothesis.clone());
+    }
+    for Lowered { playbook, from, to } in &advice.lowered {
+        row("lowered", format!("{playbook} from {from:.2} to {to:.2}"));
+    }
+    page += &table.render(style);
+    page += "  a guess is no evidence: check it before you believe it\n";
     page
 }
 

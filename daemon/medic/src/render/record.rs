@@ -76,6 +76,11 @@ pub(crate) fn summary(body: &Body) -> (&'static str, String, Option<Tone>) {
                 Some(problem) => format!("no ranking: {problem}"),
                 None => format!("{near}, route {}", matched.route.word()),
             };
+            let advice = matched.advice.as_ref().map(|advice| match &advice.problem {
+                Some(problem) => format!("; no answer of the language model: {problem}"),
+                None => "; with a language model's guess".to_owned(),
+            });
+            let text = text + advice.as_deref().unwrap_or_default();
             let tone = matched.problem.is_some().then_some(Tone::Warn);
             ("matched", text, tone)
         }

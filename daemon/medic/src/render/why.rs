@@ -170,7 +170,11 @@ fn last_exit(code: i32, status: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hostmedic_model::{incident::IncidentId, view::IncidentDetail};
+    use hostmedic_model::{
+        advice::{Advice, Lowered, Said},
+        incident::IncidentId,
+        view::IncidentDetail,
+    };
     use hostmedic_serve::testing;
 
     use super::*;
@@ -204,6 +208,46 @@ mod tests {
     fn proposal_says_how_to_approve_it() {
         let text = page(&why(testing::WAITING), Style::default());
         assert_eq!(text, include_str!("snapshots/why-waiting.txt"), "\n{text}");
+    }
+
+    #[test]
+    fn a_language_models_guess_stands_apart_and_is_called_one() {
+        let advised = |said, problem: Option<&str>, lowered| {
+            let mut why = why(testing::HELD);
+            let matched = why.matched.as_mut().unwrap();
+            matched.advice = Some(Advice {
+                model: "small".to_owned(),
+                question: "ab".to_owned(),
+                said,
+                problem: problem.map(str::to_owned),
+                lowered,
+            });
+            let text = page(&why, Style::default());
+            text.split_once("\nA LANGUAGE").unwrap().1.to_owned()
+        };
+        let said = Said {
+            playbook: None,
+            confidence: 0.8,
+            hypothesis: "The backup filled the memory. \u{1b}[2J".to_owned(),
+        };
+        let lowered = vec![Lowered {
+            playbook: "unit-oom-dead".to_owned(),
+            from: 0.9937,
+            to: 0.84,
+        }];
+        assert_eq!(
+            advised(Some(said), None, lowered),
+            " MODEL'S GUESS (small)\n  \
+             chose    none of them, 0.80 sure\n  \
+             guesses  The backup filled the memory. \\u{1b}[2J\n  \
+             lowered  unit-oom-dead from 0.99 to 0.84\n  \
+             a guess is no evidence: check it before you believe it\n"
+        );
+        assert_eq!(
+            advised(None, Some("no answer within 10s"), Vec::new()),
+            " MODEL'S GUESS (small)\n  \
+             no answer: no answer within 10s; nothing has changed\n"
+        );
     }
 
     #[test]

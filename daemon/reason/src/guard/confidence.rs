@@ -6,14 +6,12 @@
 use hostmedic_model::decision::Stance;
 
 use super::{Look, Word, pass, wait};
-use crate::{
-    matching::confidence::{ACT_MIN, PROPOSE_MIN},
-    reading::Opinion,
-};
+use crate::{matching::confidence::Thresholds, reading::Opinion};
 
 pub(super) fn ask(look: &Look<'_>) -> Word {
     let name = &look.playbook.name;
-    let (confidence, nearest, nearest_confidence) = match look.opinion {
+    let needed = Thresholds::of(look.playbook);
+    let (confidence, nearest, nearest_confidence, before) = match look.opinion {
         Opinion::Silent(why) => return pass(format!("no text matcher: structure alone ({why})")),
         Opinion::Sure {
             tie: Some(other), ..
@@ -27,16 +25,23 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
             nearest,
             nearest_confidence,
             tie: None,
-        } => (*confidence, nearest, *nearest_confidence),
+            before,
+        } => (*confidence, nearest, *nearest_confidence, *before),
     };
-    if confidence >= ACT_MIN {
+    let lowered = before.map_or_else(String::new, |before| {
+        format!(" (a language model lowered it from {before:.2})")
+    });
+    if confidence >= needed.act {
         return pass(format!(
-            "{name} fits with {confidence:.2}; {ACT_MIN:.2} is needed to act"
+            "{name} fits with {confidence:.2}{lowered}; {:.2} is needed to act",
+            needed.act
         ));
     }
-    if confidence >= PROPOSE_MIN {
-        let numbers =
-            format!("{name} fits with {confidence:.2}, and {ACT_MIN:.2} is needed to act");
+    if confidence >= needed.propose {
+        let numbers = format!(
+            "{name} fits with {confidence:.2}{lowered}, and {:.2} is needed to act",
+            needed.act
+        );
         return match look.approved {
             Some(operator) => pass(format!("{numbers}; approved by {}", operator.name)),
             None => (Stance::Ask, numbers),
@@ -48,6 +53,7 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
         format!("; {nearest} is nearer with {nearest_confidence:.2}")
     };
     wait(format!(
-        "{name} fits with {confidence:.2} only, and {PROPOSE_MIN:.2} is needed to propose it{other}"
+        "{name} fits with {confidence:.2} only{lowered}, and {:.2} is needed to propose it{other}",
+        needed.propose
     ))
 }

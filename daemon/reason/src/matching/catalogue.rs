@@ -12,7 +12,7 @@ use hostmedic_model::{
 use super::{
     COEFFICIENTS,
     bm25::Bm25,
-    confidence::{Confidence, Record, Route, TIE_SCORE},
+    confidence::{Confidence, Record, Route, TIE_SCORE, Thresholds},
     dense::{Meanings, Nearest},
     entry::Entry,
     learned::{Learned, Verdict},
@@ -41,6 +41,7 @@ struct Known {
     meanings: Meanings,
     phrases: Phrases,
     learned: Learned,
+    thresholds: Thresholds,
 }
 
 /// Every playbook that can be matched.
@@ -102,6 +103,8 @@ pub struct Candidate {
     pub margin: f32,
     /// How sure the matcher is of it.
     pub confidence: Confidence,
+    /// How sure it must be.
+    pub thresholds: Thresholds,
 }
 
 impl Candidate {
@@ -148,6 +151,8 @@ pub struct Scored<'a> {
     pub recurrences_helped: u32,
     /// Whether structure chose it.
     pub chosen: bool,
+    /// How sure the matcher must be of it.
+    pub thresholds: Thresholds,
 }
 
 /// The answer.
@@ -159,6 +164,14 @@ pub struct Ranked {
     pub tie: bool,
     /// What may follow.
     pub route: Route,
+}
+
+/// What may follow from the best of `matches`.
+pub(crate) fn route_of(matches: &[Candidate], tie: bool) -> Route {
+    let first = matches.first();
+    first.map_or(Route::None, |first| {
+        first.thresholds.route(first.confidence.value, tie)
+    })
 }
 
 impl Catalogue {
@@ -179,6 +192,7 @@ impl Catalogue {
                     meanings: meanings(entry),
                     phrases: Phrases::read(&entry.signals),
                     learned: Learned::default(),
+                    thresholds: entry.thresholds,
                 })
                 .collect(),
             lexical: Bm25::build(documents.map(|texts| texts.iter().map(String::as_str).collect())),
@@ -265,13 +279,13 @@ impl Catalogue {
                         scored.recurrences_helped,
                         scored.chosen,
                     ),
+                    thresholds: scored.thresholds,
                 }
             })
             .collect();
         let tie = scored.len() > 1 && best - second < TIE_SCORE;
-        let first = matches.first();
         Ranked {
-            route: first.map_or(Route::None, |first| Route::of(first.confidence.value, tie)),
+            route: route_of(&matches, tie),
             tie,
             matches,
         }
@@ -294,6 +308,7 @@ impl Catalogue {
                     record: known.learned.record(),
                     recurrences_helped: evidence.recurrences_helped,
                     chosen: evidence.chosen,
+                    thresholds: known.thresholds,
                 }
             })
             .collect();

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use hostmedic_model::matched::MatchRoute;
+use hostmedic_model::{matched::MatchRoute, playbook::Playbook};
 
 /// From here a match may act, if every guard agrees.
 pub const ACT_MIN: f64 = 0.90;
@@ -132,17 +132,47 @@ pub enum Route {
     Act,
 }
 
-impl Route {
+/// How sure the matcher must be of one playbook. A playbook can ask for more than everybody must
+/// have, never for less.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// From here it is proposed.
+    pub propose: f64,
+    /// From here it may act; what may not even be proposed may not act.
+    pub act: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            propose: PROPOSE_MIN,
+            act: ACT_MIN,
+        }
+    }
+}
+
+impl Thresholds {
+    /// Those of a playbook: its own, where they are higher.
+    pub fn of(playbook: &Playbook) -> Self {
+        // What is no number is not above anything, and `max` passes it over.
+        let propose = playbook.needs.propose.unwrap_or(0.0).max(PROPOSE_MIN);
+        let act = playbook.needs.act.unwrap_or(0.0).max(ACT_MIN);
+        Self {
+            propose,
+            act: act.max(propose),
+        }
+    }
+
     /// What follows from `confidence`, where a tie with another playbook is only told.
-    pub fn of(confidence: f64, tie: bool) -> Self {
+    pub fn route(self, confidence: f64, tie: bool) -> Route {
         let route = match confidence {
-            c if c >= ACT_MIN => Self::Act,
-            c if c >= PROPOSE_MIN => Self::Propose,
-            c if c >= INFORM_MIN => Self::Inform,
+            c if c >= self.act => Route::Act,
+            c if c >= self.propose => Route::Propose,
+            c if c >= INFORM_MIN => Route::Inform,
             // Not a number is no confidence.
-            _ => Self::None,
+            _ => Route::None,
         };
-        if tie { route.min(Self::Inform) } else { route }
+        if tie { route.min(Route::Inform) } else { route }
     }
 }
 
@@ -174,6 +204,10 @@ fn ratio(log_odds: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use hostmedic_model::playbook::Needs;
+
     use super::*;
 
     fn value(matched: f64, helped: u32, failed: u32, recurrences: u32) -> f64 {
@@ -202,11 +236,34 @@ mod tests {
 
     #[test]
     fn routes_follow_the_limits() {
-        assert_eq!(Route::of(0.90, false), Route::Act);
-        assert_eq!(Route::of(0.99, true), Route::Inform);
-        assert_eq!(Route::of(0.89, false), Route::Propose);
-        assert_eq!(Route::of(0.5, false), Route::Inform);
-        assert_eq!(Route::of(0.1, true), Route::None);
-        assert_eq!(Route::of(f64::NAN, false), Route::None);
+        let all = Thresholds::default();
+        assert_eq!(all.route(0.90, false), Route::Act);
+        assert_eq!(all.route(0.99, true), Route::Inform);
+        assert_eq!(all.route(0.89, false), Route::Propose);
+        assert_eq!(all.route(0.5, false), Route::Inform);
+        assert_eq!(all.route(0.1, true), Route::None);
+        assert_eq!(all.route(f64::NAN, false), Route::None);
+    }
+
+    #[test]
+    fn a_playbook_can_only_ask_for_more() {
+        let text = include_str!("../../../../playbooks/unit-failed-restart.yaml");
+        let parse = |text: &str| crate::playbook::parse("unit-failed-restart.yaml", text).unwrap();
+        let stricter = text.replace("act_confidence: 90%", "act_confidence: 97%");
+        assert_eq!(Thresholds::of(&parse(&stricter)).act, 0.97);
+        let mut playbook = parse(text);
+        let mut needing = |propose, act| {
+            playbook.needs = Needs { propose, act };
+            Thresholds::of(&playbook)
+        };
+        assert_eq!(needing(None, None), Thresholds::default());
+        assert_eq!(needing(Some(0.1), Some(0.2)), Thresholds::default());
+        assert_eq!(needing(Some(f64::NAN), None), Thresholds::default());
+        let strict = needing(Some(0.88), Some(0.97));
+        assert_eq!(strict.route(0.96, false), Route::Propose);
+        assert_eq!(strict.route(0.87, false), Route::Inform);
+        assert_eq!(strict.route(0.97, false), Route::Act);
+        // What may not be proposed does not act, whatever it says of acting.
+        assert_eq!(needing(Some(0.95), None).route(0.94, false), Route::Inform);
     }
 }

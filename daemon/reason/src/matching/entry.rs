@@ -2,8 +2,10 @@
 
 use hostmedic_model::playbook::{Describe, Playbook};
 
+use super::confidence::Thresholds;
+
 /// What is told of a playbook. Everything but the name may be empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entry {
     /// Its name.
     pub name: String,
@@ -15,6 +17,8 @@ pub struct Entry {
     pub signals: Vec<String>,
     /// What looks alike but is not meant.
     pub not_for: Vec<String>,
+    /// How sure the matcher must be of it.
+    pub thresholds: Thresholds,
 }
 
 impl From<&Playbook> for Entry {
@@ -31,6 +35,7 @@ impl From<&Playbook> for Entry {
             symptoms,
             signals,
             not_for,
+            thresholds: Thresholds::of(playbook),
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use hostmedic_model::playbook::{Playbook, Rate, Remedy};
 
+use crate::matching::confidence::Thresholds;
+
 /// What `after` allows that `before` does not, in words; empty if it is as strict or stricter.
 pub fn loosened(before: &Playbook, after: &Playbook) -> Vec<String> {
     let mut looser = Vec::new();
@@ -27,6 +29,16 @@ pub fn loosened(before: &Playbook, after: &Playbook) -> Vec<String> {
             after.class.word()
         ),
     );
+    let (old, new) = (Thresholds::of(before), Thresholds::of(after));
+    for (what, old, new) in [
+        ("be proposed", old.propose, new.propose),
+        ("act", old.act, new.act),
+    ] {
+        note(
+            new < old,
+            format!("to {what} a confidence of {new:.2} is enough, was {old:.2}"),
+        );
+    }
     let (old, new) = (&before.limits, &after.limits);
     for (what, old, new) in [
         ("on one target", old.per_unit, new.per_unit),

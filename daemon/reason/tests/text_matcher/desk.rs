@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hostmedic_model::{
+    advice::Question,
     calendar::{Calendar, CalendarReading},
     command::{Command, Judgement, Operator},
     decision::{Decision, Stance},
@@ -19,7 +20,7 @@ use hostmedic_model::{
     wake::{Effect, Inspection, Wake},
 };
 use hostmedic_reason::matching::{catalogue::Catalogue, entry::Entry};
-use hostmedic_reason::{pipeline::State, playbook, policy::Policy};
+use hostmedic_reason::{advice::Settings, pipeline::State, playbook, policy::Policy};
 
 pub(crate) const START: At = At {
     boot_ns: 1_000_000_000_000,
@@ -58,6 +59,12 @@ pub(crate) fn embed(text: &str) -> Vector {
     Vector::direction_of(&values)
 }
 
+/// The library as the text matcher knows it.
+pub(crate) fn catalogue() -> Catalogue {
+    let entries: Vec<_> = library().iter().map(Entry::from).collect();
+    Catalogue::build(&entries, embed)
+}
+
 /// A host with one unit that answers every question but those about meaning.
 pub(crate) struct Desk {
     pub(crate) state: State,
@@ -65,6 +72,8 @@ pub(crate) struct Desk {
     pub(crate) unit: UnitState,
     pub(crate) records: Vec<Body>,
     pub(crate) asked: Vec<(IncidentId, String)>,
+    /// Questions to the language model that are out.
+    pub(crate) questions: Vec<(IncidentId, Question)>,
     pub(crate) replies: Vec<Result<String, String>>,
     pub(crate) acts: usize,
 }
@@ -89,11 +98,23 @@ impl Desk {
     }
 
     pub(crate) fn recalling(catalogue: Option<Catalogue>, past: &[Record]) -> Self {
+        Self::begun(catalogue, None, past, Phase::Autonomous)
+    }
+
+    pub(crate) fn begun(
+        catalogue: Option<Catalogue>,
+        advisor: Option<Settings>,
+        past: &[Record],
+        phase: Phase,
+    ) -> Self {
         let policy = Policy {
-            phase: Phase::Autonomous,
+            phase,
             ..Policy::default()
         };
         let mut state = State::new("host".into(), BootId("b".into()), policy, library());
+        if let Some(settings) = advisor {
+            state.adopt_advisor(settings);
+        }
         state.recall(past.iter(), START);
         if let Some(catalogue) = catalogue {
             state.adopt_catalogue(catalogue);
@@ -104,6 +125,7 @@ impl Desk {
             unit: unit_state(ActiveState::Active, "success", "01"),
             records: Vec::new(),
             asked: Vec::new(),
+            questions: Vec::new(),
             replies: Vec::new(),
             acts: 0,
         };
@@ -113,8 +135,7 @@ impl Desk {
     }
 
     pub(crate) fn with_texts() -> Self {
-        let entries: Vec<_> = library().iter().map(Entry::from).collect();
-        Self::new(Some(Catalogue::build(&entries, embed)))
+        Self::new(Some(catalogue()))
     }
 
     pub(crate) fn pass(&mut self, secs: u64) {
@@ -143,6 +164,19 @@ impl Desk {
         self.tell_state(unit_state(ActiveState::Failed, "oom-kill", "01"));
     }
 
+    /// Brings what the language model wrote to every question that is out.
+    pub(crate) fn advise(&mut self, write: impl Fn(&Question) -> Result<String, String>) {
+        while let Some((incident, question)) = self.questions.pop() {
+            let answer = write(&question);
+            let question = question.sha256;
+            self.apply(Wake::Advised {
+                incident,
+                question,
+                answer,
+            });
+        }
+    }
+
     /// Answers every question about meaning that is out.
     pub(crate) fn answer(&mut self, meaning: impl Fn(&str) -> Result<Vector, String>) {
         while let Some((incident, text)) = self.asked.pop() {
@@ -160,6 +194,7 @@ impl Desk {
             match effect {
                 Effect::Record(body) => self.records.push(body),
                 Effect::Embed { incident, text } => self.asked.push((incident, text)),
+                Effect::Advise { incident, question } => self.questions.push((incident, question)),
                 Effect::Inspect { incident, unit, .. } => {
                     let inspection = self.inspection(unit);
                     self.apply(Wake::Inspected {

@@ -15,7 +15,7 @@ use hostmedic_embed::Model;
 use hostmedic_model::{record::Body, view::IncidentDetail};
 use hostmedic_reason::matching::{
     catalogue::{Candidate, Catalogue, Query, Ranked},
-    confidence::Route,
+    confidence::{Route, Thresholds},
     entry::Entry,
 };
 use serde::{Deserialize, Serialize};
@@ -244,6 +244,8 @@ fn entry(file: &Path) -> Result<Entry, Failed> {
         symptoms: parts.symptoms.into(),
         signals: parts.signals.into(),
         not_for: parts.not_for.into(),
+        // Only what the file describes is read.
+        thresholds: Thresholds::default(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! `medic playbook show`: what one playbook comes to.
 
 use hostmedic_model::playbook::{Check, Condition, Need, Playbook, Remedy};
-use hostmedic_reason::playbook::wire::Document;
+use hostmedic_reason::{matching::confidence::Thresholds, playbook::wire::Document};
 
 use crate::render::{
     evidence::phase,
@@ -40,6 +40,14 @@ pub(crate) fn show(playbook: &Playbook, document: Option<&Document>, style: Styl
     line("class", playbook.class.word().to_owned(), None);
     let (word, meaning) = phase(playbook.phase_max);
     line("up to", format!("{word}: {meaning}"), None);
+    let needed = Thresholds::of(playbook);
+    if needed != Thresholds::default() {
+        let text = format!(
+            "{:.2} to be proposed, {:.2} to act",
+            needed.propose, needed.act
+        );
+        line("confidence", text, None);
+    }
     for missing in &playbook.missing {
         line("missing", missing.clone(), Some(Tone::Warn));
     }

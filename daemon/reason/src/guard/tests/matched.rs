@@ -1,5 +1,7 @@
 //! The two guards that ask whether it is the right playbook at all.
 
+use hostmedic_model::playbook::Needs;
+
 use super::*;
 
 fn sure(confidence: f64) -> Opinion {
@@ -8,6 +10,7 @@ fn sure(confidence: f64) -> Opinion {
         nearest: "unit-failed-restart".into(),
         nearest_confidence: confidence,
         tie: None,
+        before: None,
     }
 }
 
@@ -40,6 +43,35 @@ fn confidence_decides_between_acting_asking_and_waiting() {
 }
 
 #[test]
+fn a_playbook_that_asks_for_more_is_held_to_it() {
+    let needing = |propose, act, confidence| {
+        let mut scene = with(sure(confidence));
+        scene.playbook.needs = Needs { propose, act };
+        scene
+    };
+    assert_eq!(objections(&needing(None, Some(0.97), 0.97)), []);
+    check(
+        &needing(None, Some(0.97), 0.96),
+        "confidence",
+        Stance::Ask,
+        "0.97 is needed to act",
+    );
+    check(
+        &needing(Some(0.95), None, 0.94),
+        "confidence",
+        Stance::Wait,
+        "0.95 is needed to propose it",
+    );
+    // Asking for less changes nothing.
+    check(
+        &needing(Some(0.1), Some(0.2), 0.89),
+        "confidence",
+        Stance::Ask,
+        "0.90 is needed to act",
+    );
+}
+
+#[test]
 fn an_approval_answers_the_question_and_nothing_else() {
     let approved = |opinion| Scene {
         approved: Some(operator()),
@@ -50,12 +82,30 @@ fn an_approval_answers_the_question_and_nothing_else() {
 }
 
 #[test]
+fn what_a_language_model_lowered_is_said_so() {
+    let lowered = Opinion::Sure {
+        confidence: 0.84,
+        nearest: "unit-failed-restart".into(),
+        nearest_confidence: 0.84,
+        tie: None,
+        before: Some(0.97),
+    };
+    check(
+        &with(lowered),
+        "confidence",
+        Stance::Wait,
+        "0.84 only (a language model lowered it from 0.97)",
+    );
+}
+
+#[test]
 fn a_nearer_one_and_an_equal_one_are_named() {
     let other = |tie| Opinion::Sure {
         confidence: 0.2,
         nearest: "disk-full-logs".into(),
         nearest_confidence: 0.7,
         tie,
+        before: None,
     };
     check(
         &with(other(None)),

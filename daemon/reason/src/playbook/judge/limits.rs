@@ -3,15 +3,18 @@
 
 use hostmedic_model::{
     anomaly::Severity,
-    playbook::{Approval, Limits, Phase, RiskClass},
+    playbook::{Approval, Limits, Needs, Phase, RiskClass},
     time::Span,
 };
 
 use super::{Judge, slots::binding};
-use crate::playbook::{
-    placed::Placed,
-    quantity::Rate,
-    wire::{self, OnConflict, TargetKind, Window},
+use crate::{
+    matching::confidence::{ACT_MIN, PROPOSE_MIN},
+    playbook::{
+        placed::Placed,
+        quantity::Rate,
+        wire::{self, OnConflict, TargetKind, Window},
+    },
 };
 
 /// More attempts than this within the hour are a loop, not a remedy.
@@ -20,10 +23,6 @@ const COUNT_MAX: u32 = 12;
 const RATE_WITHIN_MAX: Span = Span::minutes(48 * 60);
 /// A shorter pause could not break a loop.
 const COOLDOWN_MIN: Span = Span::minutes(1);
-/// Below it nobody is shown anything; a playbook can only ask for more.
-const PROPOSE_MIN: f64 = 0.85;
-/// Below it nothing acts alone; a playbook can only ask for more.
-const ACT_MIN: f64 = 0.90;
 
 impl Judge<'_> {
     pub(super) fn limits(&mut self, limits: &Placed<wire::Limits>) -> Limits {
@@ -72,13 +71,13 @@ impl Judge<'_> {
         rate
     }
 
-    /// The highest phase and when people must agree.
+    /// The highest phase, how sure the text matcher must be, and when people must agree.
     pub(super) fn autonomy(
         &mut self,
         autonomy: &Placed<wire::Autonomy>,
         class: RiskClass,
         idempotent: bool,
-    ) -> (Phase, Approval) {
+    ) -> (Phase, Needs, Approval) {
         let phase = &autonomy.max_phase;
         if phase.value == Phase::Autonomous && class >= RiskClass::Destructive {
             self.findings.error_help(
@@ -122,7 +121,11 @@ impl Judge<'_> {
                 severities: self.severities(approval),
                 valid: approval.ttl.as_ref().map(|ttl| ttl.0),
             });
-        (phase.value, approval)
+        let needs = Needs {
+            propose: propose.map(|ratio| ratio.0),
+            act: act.map(|ratio| ratio.0),
+        };
+        (phase.value, needs, approval)
     }
 
     fn severities(&mut self, approval: &Placed<wire::Approval>) -> Vec<Severity> {

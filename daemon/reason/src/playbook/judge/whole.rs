@@ -1,6 +1,8 @@
 //! The playbook as a whole: which sections it must have, and whether they agree.
 
-use hostmedic_model::playbook::{Approval, Describe, Limits, Phase, Playbook, Remedy, RiskClass};
+use hostmedic_model::playbook::{
+    Approval, Describe, Limits, Needs, Phase, Playbook, Remedy, RiskClass,
+};
 use hostmedic_model::time::Span;
 
 use super::{Judge, steps::Plan};
@@ -48,6 +50,7 @@ impl Judge<'_> {
         self.controls(document);
         let mut made = Made {
             phase: Phase::Autonomous,
+            needs: Needs::default(),
             approval: Approval::default(),
             pre_checks: Vec::new(),
             lookahead: Span::secs(0),
@@ -77,6 +80,7 @@ impl Judge<'_> {
             remedy: made.remedy,
             limits,
             phase_max,
+            needs: made.needs,
             approval: made.approval,
             lookahead: made.lookahead,
             missing: std::mem::take(&mut self.missing),
@@ -97,7 +101,7 @@ impl Judge<'_> {
             self.risk(risk, &plan);
         }
         if let Some(autonomy) = self.need(document, "autonomy", document.autonomy.as_ref()) {
-            (made.phase, made.approval) = self.autonomy(autonomy, class, idempotent);
+            (made.phase, made.needs, made.approval) = self.autonomy(autonomy, class, idempotent);
         }
         self.need(document, "limits", document.limits.as_ref());
         let verify = self.need(document, "verify", document.verify.as_ref());
@@ -318,6 +322,7 @@ impl Judge<'_> {
             remedy: Remedy::Unbuilt(only.clone()),
             limits: Limits::default(),
             phase_max: Phase::Observe,
+            needs: Needs::default(),
             approval: Approval::default(),
             lookahead: Span::secs(0),
             missing: vec![only],
@@ -330,6 +335,7 @@ impl Judge<'_> {
 /// What the sections come to, beyond trigger and limits.
 struct Made {
     phase: Phase,
+    needs: Needs,
     approval: Approval,
     pre_checks: Vec<hostmedic_model::playbook::PreCheck>,
     lookahead: Span,

@@ -6,7 +6,7 @@ use hostmedic_model::{
     command::Inhibit,
     loss::QueueCounters,
     playbook::{
-        Approval, Check, Condition, Describe, Limits, Phase, Playbook, Remedy, RiskClass,
+        Approval, Check, Condition, Describe, Limits, Needs, Phase, Playbook, Remedy, RiskClass,
         StepTemplate, Target, Verb, VerifyPlan,
     },
     sample::Measure,
@@ -132,6 +132,7 @@ pub fn playbooks() -> Vec<Playbook> {
         remedy,
         limits: Limits::default(),
         phase_max,
+        needs: Needs::default(),
         approval: Approval {
             severities: vec![Severity::Critical],
             valid: Some(Span::minutes(10)),

@@ -137,5 +137,6 @@ fn matched() -> Matched {
         route: MatchRoute::Act,
         tie: false,
         problem: None,
+        advice: None,
     }
 }
