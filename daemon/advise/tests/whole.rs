@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use axum::{Json, Router, extract::State};
 use hostmedic_advise::{Client, Config};
 use hostmedic_model::{
+    advice::Question,
     playbook::Phase,
     record::Body,
     signal::{Fact, OomKill, OomVerdict},
@@ -37,6 +38,9 @@ async fn obey(State(heard): State<Heard>, Json(request): Json<Value>) -> Json<Va
     Json(json!({"choices": [{"message": {"content": words}}]}))
 }
 
+/// Who brings a question to the model.
+type Ask<'a> = &'a dyn Fn(&Question) -> Result<String, String>;
+
 /// What a host does, and how far it went: acts and proposals.
 struct Played {
     desk: Desk,
@@ -44,11 +48,7 @@ struct Played {
     proposals: usize,
 }
 
-fn play(
-    command: &str,
-    is_near: bool,
-    asked: Option<&dyn Fn(&hostmedic_model::advice::Question) -> Result<String, String>>,
-) -> Played {
+fn play(command: &str, is_near: bool, asked: Option<Ask<'_>>) -> Played {
     let settings = asked.map(|_| Settings {
         model: "obedient".into(),
         wait_max: Span::secs(10),
@@ -99,7 +99,7 @@ fn a_model_that_obeys_a_process_name_makes_nothing_happen() {
         per_hour: 20,
     })
     .unwrap();
-    let ask = |question: &hostmedic_model::advice::Question| {
+    let ask = |question: &Question| {
         let answer = runtime.block_on(client.ask(question));
         answer.map_err(|error| error.to_string())
     };
