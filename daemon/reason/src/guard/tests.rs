@@ -14,6 +14,7 @@ use hostmedic_model::{
 };
 
 mod matched;
+mod numbers;
 
 use super::*;
 use crate::playbook;
@@ -430,11 +431,7 @@ fn after_attempts(playbook: &str, on: &[&str], ago: Span) -> Scene {
 
 #[test]
 fn attempts_count_per_playbook_unit_and_slice() {
-    let again = after_attempts(
-        "unit-failed-restart",
-        &["web.service"],
-        Span::minutes(30),
-    );
+    let again = after_attempts("unit-failed-restart", &["web.service"], Span::minutes(30));
     let names: Vec<_> = objections(&again)
         .into_iter()
         .map(|verdict| verdict.guard)
@@ -459,11 +456,7 @@ fn attempts_count_per_playbook_unit_and_slice() {
     );
     let two = after_attempts("another", &["a.service", "b.service"], Span::minutes(1));
     assert_eq!(objections(&two), []);
-    let old = after_attempts(
-        "unit-failed-restart",
-        &["web.service"],
-        Span::minutes(60),
-    );
+    let old = after_attempts("unit-failed-restart", &["web.service"], Span::minutes(60));
     assert_eq!(objections(&old), []);
 }
 
