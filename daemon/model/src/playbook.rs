@@ -6,7 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    anomaly::Severity, sample::Measure, signal::SignalKind, subject::UnitName, time::Span,
+    anomaly::Severity,
+    sample::Measure,
+    signal::{MemoryEvent, PressureOf, SignalKind},
+    subject::UnitName,
+    time::Span,
     unit::ActiveState,
 };
 
@@ -110,6 +114,20 @@ pub struct StepTemplate {
     pub wait_max: Span,
 }
 
+/// What a signal must say of itself to be counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalFilter {
+    /// A pressure: for what tasks waited.
+    PressureOf(Vec<PressureOf>),
+    /// A counter of memory events: which.
+    MemoryEvent(Vec<MemoryEvent>),
+    /// An out-of-memory kill: whether the host's memory ran out, or else a cgroup's own limit.
+    OomOfHost(bool),
+    /// A deadly signal: its number.
+    FatalSignal(Vec<u8>),
+}
+
 /// One condition of a trigger. All of a trigger's conditions must hold at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,6 +140,9 @@ pub enum Condition {
         at_least: u32,
         /// How far back.
         within: Span,
+        /// Only those of which this is so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        only: Option<SignalFilter>,
     },
     /// The subject's newest known unit state.
     UnitState {
@@ -155,8 +176,53 @@ pub enum Condition {
         /// The limit.
         limit: f64,
     },
+    /// This has been so for at least the span, without a break that was seen.
+    Held {
+        /// A unit's state, or a measure above or below a limit.
+        condition: Box<Condition>,
+        /// How long.
+        span: Span,
+    },
+    /// All of these hold.
+    All(Vec<Condition>),
+    /// At least one of these holds.
+    Any(Vec<Condition>),
+    /// None of these holds; what is not known might hold.
+    None(Vec<Condition>),
     /// Something that this version cannot see, in the words of the playbook. Never holds.
     Unseen(String),
+}
+
+impl Condition {
+    /// How many conditions hold where this one does, at least: what tells which of two triggers
+    /// knows more about the case. What must not hold says nothing about what is the case.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Signal { .. }
+            | Self::UnitState { .. }
+            | Self::Starts { .. }
+            | Self::Above { .. }
+            | Self::Below { .. }
+            | Self::Unseen(_) => 1,
+            Self::Held { condition, .. } => condition.weight() + 1,
+            Self::All(all) => all.iter().map(Self::weight).sum(),
+            Self::Any(any) => any.iter().map(Self::weight).min().unwrap_or(0),
+            Self::None(_) => 0,
+        }
+    }
+
+    /// This condition and all that stand in it, those of groups after their group.
+    pub fn flat(&self) -> Vec<&Self> {
+        let mut flat = vec![self];
+        match self {
+            Self::Held { condition, .. } => flat.extend(condition.flat()),
+            Self::All(group) | Self::Any(group) | Self::None(group) => {
+                flat.extend(group.iter().flat_map(Self::flat));
+            }
+            _ => {}
+        }
+        flat
+    }
 }
 
 /// What must hold just before the first step, beyond the guards that every act is asked by.
@@ -187,7 +253,10 @@ pub enum Need {
     StartsLeft(u32),
     /// systemd has no job for the target.
     NoJob,
-    /// The newest sample of a measure lies below a limit; no sample is a failure.
+    /// systemd has no job for the target, and nobody started, stopped or reloaded it for so long;
+    /// systemd's own restarts do not count.
+    Quiet(Span),
+    /// The newest sample of a measure lies below a limit; none, or an old one, is a failure.
     Below {
         /// Whose: the host's, or the incident's subject's.
         of_host: bool,
@@ -196,7 +265,7 @@ pub enum Need {
         /// The limit.
         limit: f64,
     },
-    /// The newest sample of a measure lies above a limit; no sample is a failure.
+    /// The newest sample of a measure lies above a limit; none, or an old one, is a failure.
     Above {
         /// Whose: the host's, or the incident's subject's.
         of_host: bool,
@@ -205,7 +274,8 @@ pub enum Need {
         /// The limit.
         limit: f64,
     },
-    /// No signal of this kind about the subject within the span.
+    /// No signal of this kind about the subject within the span; where one could have gone
+    /// unheard, it is a failure.
     NoSignal {
         /// Kind of signal.
         kind: SignalKind,
@@ -234,17 +304,45 @@ pub enum Check {
     UnitActive,
     /// The unit's `InvocationID` differs from the one before the step.
     NewInvocation,
-    /// No signal of this kind about the subject since the step ended.
+    /// No signal of this kind about the subject since the step ended; where one could have gone
+    /// unheard, nobody can tell.
     NoSignal(SignalKind),
     /// The newest sample of a measure, taken after the step ended, lies below a limit.
     Below {
+        /// Whose: the host's, or the incident's subject's.
+        #[serde(default)]
+        of_host: bool,
         /// What is measured.
         measure: Measure,
         /// The limit.
         limit: f64,
     },
+    /// The newest sample of a measure, taken after the step ended, lies above a limit.
+    Above {
+        /// Whose: the host's, or the incident's subject's.
+        of_host: bool,
+        /// What is measured.
+        measure: Measure,
+        /// The limit.
+        limit: f64,
+    },
+    /// The newest sample of a measure, taken after the step ended, is this share smaller than the
+    /// newest one before the first step.
+    FellBy {
+        /// What is measured.
+        measure: Measure,
+        /// By what share, above 0 and at most 1.
+        by: f64,
+    },
     /// Every unit of the stop closure that was active before is active again.
     ClosureRestored,
+    /// This passes for at least the span, without a break; a break begins it anew.
+    Held {
+        /// What must pass.
+        check: Box<Check>,
+        /// How long.
+        span: Span,
+    },
 }
 
 /// How a playbook's success is told from its failure.

@@ -8,6 +8,7 @@ use hostmedic_model::{
     incident::{Incident, IncidentStatus},
     intent::Intent,
     playbook::Playbook,
+    sample::Sample,
     time::At,
 };
 
@@ -49,6 +50,10 @@ pub(crate) struct Run {
     pub(crate) intent: Intent,
     /// Why nobody knows how the last call ended; `None` when it is known.
     pub(crate) unknown: Option<String>,
+    /// The subject's numbers just before the first step.
+    pub(crate) before: Vec<Sample>,
+    /// Since when each check of the verification has held at every look.
+    pub(crate) held: Vec<Option<At>>,
 }
 
 /// Where the handling stands. Every stage that waits for an answer knows since when, so that a

@@ -22,6 +22,8 @@ use crate::{
 
 /// Pause between two checks of a verification.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// The same while everything is well and only has to stay so: what happens in between is heard.
+const WAIT_EVERY: Duration = Duration::from_secs(5);
 /// So long after its last evidence a number that stays off keeps no incident open.
 const NEW_LEVEL_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// The quiet time before an incident closes doubles with each return, so often at most.
@@ -41,21 +43,33 @@ impl State {
             return;
         };
         let plan = verify_plan(&run.playbook);
-        let seen = Seen {
-            subject: &subject,
-            intent: &run.intent,
-            ended,
-            inspection,
-            facts: &self.facts,
-        };
-        let (verification, mut checks) = verify::verify(&plan, &seen);
+        let verify::Verified {
+            verification,
+            mut checks,
+            held,
+            is_waiting,
+        } = verify::verify(
+            &plan,
+            &Seen {
+                now,
+                subject: &subject,
+                intent: &run.intent,
+                ended,
+                inspection,
+                facts: &self.facts,
+                before: &run.before,
+                held: &run.held,
+            },
+        );
         if verification != Verification::Resolved && now.since(ended) < plan.within.0 {
+            let pause = if is_waiting { WAIT_EVERY } else { CHECK_EVERY };
+            let run = Run { held, ..run };
             self.enter(
                 id,
                 Stage::Settling {
                     run,
                     ended,
-                    look_at: now.plus(CHECK_EVERY),
+                    look_at: now.plus(pause),
                 },
             );
             return;

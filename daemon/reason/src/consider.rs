@@ -53,6 +53,9 @@ impl State {
                 }
                 let pause = if waited < NO_MATCH_AFTER {
                     NO_MATCH_AFTER.saturating_sub(waited)
+                } else if self.facts.is_lasting(&subject) {
+                    // It may have lasted long enough soon.
+                    self.policy.reconsider.0
                 } else {
                     LOOK_EVERY
                 };
@@ -224,6 +227,7 @@ impl State {
         match verdict {
             Verdict::Act => {
                 let approved_by = approval.map(|approval| approval.by.name);
+                let before = self.facts.samples_of(&subject).cloned().collect();
                 self.begin_step(
                     id,
                     playbook,
@@ -231,6 +235,7 @@ impl State {
                     target,
                     inspection.unit.as_ref().ok(),
                     approved_by,
+                    before,
                     effects,
                 );
             }

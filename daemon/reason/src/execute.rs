@@ -6,6 +6,7 @@ use hostmedic_model::{
     outcome::{CheckResult, StepEnd, StepResult, Verification},
     playbook::{Playbook, Remedy, StepTemplate},
     record::{Body, Captured},
+    sample::Sample,
     subject::UnitName,
     unit::UnitSnapshot,
     wake::Effect,
@@ -31,6 +32,7 @@ impl State {
         unit: UnitName,
         snapshot: Option<&UnitSnapshot>,
         approved_by: Option<String>,
+        before: Vec<Sample>,
         effects: &mut Vec<Effect>,
     ) {
         let now = self.now;
@@ -68,6 +70,8 @@ impl State {
             step,
             intent: intent.clone(),
             unknown: None,
+            before,
+            held: Vec::new(),
         };
         if step == 0 {
             effects.push(Effect::Capture {
@@ -181,6 +185,7 @@ impl State {
                         unit,
                         end.after.as_ref(),
                         approved_by,
+                        run.before,
                         effects,
                     );
                     return;

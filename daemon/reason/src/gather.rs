@@ -11,7 +11,6 @@ use hostmedic_model::{
     anomaly::{Anomaly, Severity},
     incident::{Evidence, Incident, IncidentId, IncidentStatus},
     notice::Notice,
-    playbook::Condition,
     record::Body,
     sample::Sample,
     signal::{Fact, FilesystemTrouble, Signal, SignalKind},
@@ -176,9 +175,8 @@ impl State {
     pub(crate) fn gather_sample(&mut self, sample: &Sample, effects: &mut Vec<Effect>) {
         let subject = &sample.series.subject;
         self.notices.number(subject);
-        let named = |condition: &Condition| matches!(condition, Condition::Above { measure, .. } | Condition::Below { measure, .. } if *measure == sample.series.measure);
         let holds = self.playbooks.iter().any(|playbook| {
-            playbook.trigger.iter().any(named)
+            matching::rests_on(playbook, sample.series.measure)
                 && matching::holds(playbook, subject, &self.facts, self.now)
         });
         if holds {

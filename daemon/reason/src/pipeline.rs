@@ -10,7 +10,7 @@ use hostmedic_model::{
     calendar::{CalendarReading, Purpose},
     command::{Inhibit, Proposal},
     incident::{Incident, IncidentId, IncidentStatus},
-    loss::{HookCounters, QueueCounters},
+    loss::{HookCounters, HookMode, QueueCounters},
     playbook::Playbook,
     record::Body,
     sample::{Sample, Series},
@@ -77,6 +77,8 @@ impl State {
     /// An empty state. Call [`State::recall`] with the chain's records, oldest first, and then
     /// [`State::begin`].
     pub fn new(host: String, boot: BootId, policy: Policy, playbooks: Vec<Playbook>) -> Self {
+        let mut facts = Facts::default();
+        facts.follow(&playbooks);
         Self {
             policy,
             playbooks,
@@ -84,7 +86,7 @@ impl State {
             boot,
             started: At::default(),
             now: At::default(),
-            facts: Facts::default(),
+            facts,
             detector: Detector::default(),
             cases: BTreeMap::new(),
             notices: Notices::default(),
@@ -123,7 +125,13 @@ impl State {
             Wake::Signal(signal) => self.gather_signal(&signal, &mut effects),
             Wake::Samples(samples) => self.fold(&samples, &mut effects),
             Wake::Counters { hooks, queues } => self.count(&hooks, &queues),
-            Wake::HookLoads { budget, loads } => self.weigh_hooks(budget, &loads, &mut effects),
+            Wake::HookLoads { budget, loads } => {
+                let reduced = loads.iter().filter(|load| load.mode != HookMode::Stream);
+                for load in reduced {
+                    self.facts.reduced(&load.hook, self.now);
+                }
+                self.weigh_hooks(budget, &loads, &mut effects);
+            }
             Wake::Calendar(reading) => self.learn_calendar(reading),
             Wake::Inspected {
                 incident,
@@ -185,6 +193,7 @@ impl State {
 
     /// Notes whether anything was lost since the last window.
     fn count(&mut self, hooks: &[HookCounters], queues: &QueueCounters) {
+        self.facts.count(hooks, queues, self.now);
         let in_kernel: u64 = hooks.iter().map(HookCounters::overrun).sum();
         let losses = in_kernel
             .saturating_add(queues.undecodable)

@@ -58,6 +58,7 @@ impl State {
     pub fn recall(&mut self, records: impl IntoIterator<Item = impl Borrow<Record>>, now: At) {
         self.now = now;
         self.started = now;
+        self.facts.begin(now);
         let mut open = Open::default();
         for record in records {
             self.recall_one(record.borrow(), &mut open);
@@ -75,6 +76,8 @@ impl State {
                     step: 0,
                     intent,
                     unknown: Some(reason),
+                    before: Vec::new(),
+                    held: Vec::new(),
                 };
                 case.enter(Stage::Settling {
                     run,
@@ -226,8 +229,9 @@ impl State {
                 }
                 Command::Approve { .. } | Command::Reject { .. } | Command::Inhibit { .. } => {}
             },
-            Body::Started(_)
-            | Body::Stopped { .. }
+            // The newest run's word is the best there is until this one's is in the chain.
+            Body::Started(started) => self.facts.learn_hooks(&started.hooks),
+            Body::Stopped { .. }
             | Body::Coverage(_)
             | Body::HookMode(_)
             | Body::Command(_)

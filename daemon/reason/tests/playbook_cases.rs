@@ -3,7 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{fs, path::Path};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use hostmedic_model::playbook::Playbook;
 use hostmedic_reason::playbook::{
@@ -70,6 +75,40 @@ fn the_page_of_words_is_the_one_that_is_checked_in() {
     assert!(
         listing::markdown() == checked_in,
         "write it anew: medic playbook explain --markdown > playbooks/words.md"
+    );
+}
+
+/// Goal: what the library waits for is what is written down.
+/// Method: the table of `missing.md`, made again as its command makes it.
+#[test]
+fn the_page_of_what_is_missing_is_the_one_that_is_checked_in() {
+    let mut by: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (playbook, _) in shipped() {
+        for missing in &playbook.missing {
+            // How many lines a capture takes makes no difference.
+            let what = missing
+                .strip_suffix(')')
+                .and_then(|rest| rest.rsplit_once('('))
+                .filter(|(_, count)| count.bytes().all(|byte| byte.is_ascii_digit()))
+                .map_or(missing.as_str(), |(what, _)| what);
+            let names = by.entry(what.to_owned()).or_default();
+            names.insert(playbook.name.clone());
+        }
+    }
+    let mut rows: Vec<_> = by.into_iter().collect();
+    rows.sort_by_key(|(_, names)| Reverse(names.len()));
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|(what, names)| {
+            let names: Vec<_> = names.into_iter().collect();
+            format!("| {what} | {} | {} |\n", names.len(), names.join(", "))
+        })
+        .collect();
+    let checked_in = include_str!("../../../playbooks/missing.md");
+    assert!(
+        checked_in.ends_with(&format!("|---|---|---|\n{}", rows.concat())),
+        "write it anew by the command in it:\n{}",
+        rows.concat()
     );
 }
 

@@ -5,10 +5,11 @@ use hostmedic_model::{
     playbook::{Need, Otherwise},
     sample::{Measure, Series},
     subject::Subject,
-    unit::ActiveState,
+    unit::{ActiveState, UnitSnapshot},
 };
 
 use super::{Look, Word, pass};
+use crate::matching::unheard;
 
 pub(super) fn ask(look: &Look<'_>) -> Word {
     let mut worst: Option<Word> = None;
@@ -95,13 +96,29 @@ fn holds(need: &Need, look: &Look<'_>) -> Result<(), String> {
                 format!("{left} starts are left, at least {least}"),
             )
         }
-        Need::NoJob => {
-            let unit = unit?;
-            let job = unit.pending_job.as_deref();
-            met(
-                job.is_none(),
-                format!("a {} job waits for it", job.unwrap_or("")),
-            )
+        Need::NoJob => no_job(unit?),
+        Need::Quiet(span) => {
+            no_job(unit?)?;
+            let since = look
+                .facts
+                .unit_since(look.target)
+                .ok_or_else(|| "nothing was heard of it yet".to_owned())?;
+            let known = look.now.since(since);
+            let handled = look
+                .facts
+                .unit(look.target)
+                .and_then(|facts| facts.handled)
+                .map(|at| look.now.since(at));
+            match handled.filter(|age| *age < span.0) {
+                Some(age) => Err(format!(
+                    "somebody started, stopped or reloaded it {} s ago",
+                    age.as_secs()
+                )),
+                None => met(
+                    known >= span.0,
+                    format!("it has been watched for {} s only", known.as_secs()),
+                ),
+            }
         }
         Need::Below {
             of_host,
@@ -129,12 +146,22 @@ fn holds(need: &Need, look: &Look<'_>) -> Result<(), String> {
             let count = look
                 .facts
                 .signals_within(look.subject, *kind, within.0, look.now);
-            met(count == 0, format!("{count} {kind:?} within {within}"))
+            met(count == 0, format!("{count} {kind:?} within {within}"))?;
+            match unheard(*kind, *within, look.subject, look.facts, look.now) {
+                None => Ok(()),
+                Some(why) => Err(format!("whether there was a {kind:?} is not known: {why}")),
+            }
         }
     }
 }
 
-/// The newest sample; none is no reason to act.
+fn no_job(unit: &UnitSnapshot) -> Result<(), String> {
+    unit.pending_job
+        .as_deref()
+        .map_or(Ok(()), |job| Err(format!("a {job} job waits for it")))
+}
+
+/// The newest sample; none, or an old one, is no reason to act.
 fn newest(look: &Look<'_>, of_host: bool, measure: Measure) -> Result<f64, String> {
     let subject = if of_host {
         Subject::Host
@@ -143,7 +170,6 @@ fn newest(look: &Look<'_>, of_host: bool, measure: Measure) -> Result<f64, Strin
     };
     let series = Series { subject, measure };
     look.facts
-        .sample(&series)
+        .fresh(&series, look.now)
         .map(|sample| sample.value)
-        .ok_or_else(|| format!("there is no {series}"))
 }

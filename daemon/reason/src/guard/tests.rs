@@ -14,6 +14,7 @@ use hostmedic_model::{
 };
 
 mod matched;
+mod numbers;
 
 use super::*;
 use crate::playbook;

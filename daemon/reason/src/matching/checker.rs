@@ -12,7 +12,7 @@ use hostmedic_model::{
     time::{At, Span},
 };
 
-use super::trigger::{condition_holds, might_hold};
+use super::truth::{Truth, heard, truth};
 use crate::facts::Facts;
 
 /// From here a text is so much nearer to what the playbook is not for that it counts against it.
@@ -33,30 +33,31 @@ pub(crate) fn check(
     let mut found = EvidenceCheck::default();
     for condition in &playbook.trigger {
         let words = in_words(condition, subject, facts, now);
-        if condition_holds(condition, subject, facts, now) {
-            found.supported.push(words);
-        } else if is_known(condition, subject, facts) {
-            found.contradicted.push(words);
-        } else {
-            found.missing.push(words);
+        match truth(condition, subject, facts, now) {
+            Truth::Yes => found.supported.push(words),
+            Truth::No if is_known(condition, subject, facts, now) => found.contradicted.push(words),
+            Truth::No | Truth::Unknown => found.missing.push(words),
         }
-        if let Condition::Signal { kind, within, .. } = condition {
-            found
-                .supported
-                .extend(beside(*kind, *within, subject, facts, now));
-            found
-                .contradicted
-                .extend(against(*kind, *within, subject, facts, now));
+        for condition in asked_for(condition) {
+            if let Condition::Signal { kind, within, .. } = condition {
+                found
+                    .supported
+                    .extend(beside(*kind, *within, subject, facts, now));
+                // In a group that holds, what speaks against one of its ways speaks against all.
+                found
+                    .contradicted
+                    .extend(against(*kind, *within, subject, facts, now));
+            }
         }
     }
     for condition in &playbook.none {
         let words = in_words(condition, subject, facts, now);
-        if condition_holds(condition, subject, facts, now) {
-            found.contradicted.push(format!("must not hold: {words}"));
-        } else if might_hold(condition, subject, facts, now) {
-            found
+        match truth(condition, subject, facts, now) {
+            Truth::Yes => found.contradicted.push(format!("must not hold: {words}")),
+            Truth::Unknown => found
                 .missing
-                .push(format!("must not hold, and cannot be told: {words}"));
+                .push(format!("must not hold, and cannot be told: {words}")),
+            Truth::No => {}
         }
     }
     if not_for_excess >= NOT_FOR_MIN {
@@ -75,7 +76,11 @@ pub(crate) fn check(
 }
 
 /// Whether what does not hold is known not to hold, and not only unheard of.
-fn is_known(condition: &Condition, subject: &Subject, facts: &Facts) -> bool {
+fn is_known(condition: &Condition, subject: &Subject, facts: &Facts, now: At) -> bool {
+    let is_known = |condition: &Condition| is_known(condition, subject, facts, now);
+    let refuted = |condition: &Condition| {
+        truth(condition, subject, facts, now) == Truth::No && is_known(condition)
+    };
     match condition {
         Condition::UnitState { .. } => subject
             .unit()
@@ -86,7 +91,23 @@ fn is_known(condition: &Condition, subject: &Subject, facts: &Facts) -> bool {
                 measure: *measure,
             })
             .is_some(),
+        // What has not been so for long enough may still come to be.
+        Condition::Held { condition, .. } => refuted(condition),
+        Condition::All(all) => all.iter().any(refuted),
+        Condition::Any(any) => any.iter().all(refuted),
+        // It does not hold only because something that must not be is so.
+        Condition::None(_) => true,
         Condition::Signal { .. } | Condition::Starts { .. } | Condition::Unseen(_) => false,
+    }
+}
+
+/// The single conditions that a condition asks for; not those that must not hold.
+fn asked_for(condition: &Condition) -> Vec<&Condition> {
+    match condition {
+        Condition::Held { condition, .. } => asked_for(condition),
+        Condition::All(group) | Condition::Any(group) => group.iter().flat_map(asked_for).collect(),
+        Condition::None(_) => Vec::new(),
+        single => vec![single],
     }
 }
 
@@ -102,13 +123,20 @@ fn in_words(condition: &Condition, subject: &Subject, facts: &Facts, now: At) ->
             |sample| format!("{:.3}", sample.value),
         )
     };
+    let group = |name: &str, group: &[Condition]| {
+        let words = group
+            .iter()
+            .map(|condition| in_words(condition, subject, facts, now));
+        format!("{name} [{}]", words.collect::<Vec<_>>().join("; "))
+    };
     match condition {
         Condition::Signal {
             kind,
             at_least,
             within,
+            only,
         } => {
-            let seen = facts.signals_within(subject, *kind, within.0, now);
+            let (seen, _) = heard(*kind, *within, only.as_ref(), subject, facts, now);
             format!("{}: {seen} of {at_least} within {within}", word(*kind))
         }
         Condition::UnitState {
@@ -155,6 +183,17 @@ fn in_words(condition: &Condition, subject: &Subject, facts: &Facts, now: At) ->
         Condition::Below { measure, limit } => {
             format!("{measure}: {}, wanted below {limit:.3}", sampled(*measure))
         }
+        Condition::Held { condition, span } => {
+            let words = in_words(condition, subject, facts, now);
+            let held = facts
+                .standing(condition, subject)
+                .filter(|standing| standing.holds)
+                .map_or(0, |standing| now.since(standing.since).as_secs());
+            format!("{words}, for {held} s of {span}")
+        }
+        Condition::All(all) => group("all of", all),
+        Condition::Any(any) => group("any of", any),
+        Condition::None(none) => group("none of", none),
         Condition::Unseen(what) => format!("this version cannot see: {what}"),
     }
 }

@@ -55,7 +55,11 @@ fn can_be_about(condition: &Condition, subject: &Subject) -> bool {
                 matches!(subject, Subject::Host) || subject.unit().is_some()
             }
         },
-        Condition::Unseen(_) => true,
+        Condition::Held { condition, .. } => can_be_about(condition, subject),
+        Condition::All(all) => all.iter().all(|condition| can_be_about(condition, subject)),
+        Condition::Any(any) => any.iter().any(|condition| can_be_about(condition, subject)),
+        // What is not so can be not so of anything.
+        Condition::None(_) | Condition::Unseen(_) => true,
     }
 }
 

@@ -2,11 +2,12 @@
 
 use hostmedic_model::{
     playbook::{Condition, Playbook, Remedy},
-    sample::Series,
+    sample::Measure,
     subject::Subject,
     time::At,
 };
 
+use super::truth::{Truth, truth};
 use crate::facts::Facts;
 
 /// What was found.
@@ -43,7 +44,7 @@ pub(crate) fn choose<'a>(
         };
         (
             rank,
-            std::cmp::Reverse(playbook.trigger.len()),
+            std::cmp::Reverse(weight(playbook)),
             playbook.name.clone(),
         )
     });
@@ -53,7 +54,7 @@ pub(crate) fn choose<'a>(
             if matches!(first.remedy, Remedy::Steps { .. })
                 && first.missing.is_empty()
                 && second.missing.is_empty()
-                && first.trigger.len() == second.trigger.len() =>
+                && weight(first) == weight(second) =>
         {
             Match::Tie(first, second)
         }
@@ -68,90 +69,22 @@ pub(crate) fn holds(playbook: &Playbook, subject: &Subject, facts: &Facts, now: 
         && playbook
             .trigger
             .iter()
-            .all(|condition| condition_holds(condition, subject, facts, now))
-        && !playbook
+            .all(|condition| truth(condition, subject, facts, now) == Truth::Yes)
+        && playbook
             .none
             .iter()
-            .any(|condition| might_hold(condition, subject, facts, now))
+            .all(|condition| truth(condition, subject, facts, now) == Truth::No)
 }
 
-/// Whether a condition holds, or could for all that is known.
-pub(super) fn might_hold(condition: &Condition, subject: &Subject, facts: &Facts, now: At) -> bool {
-    let unknown = match condition {
-        Condition::Unseen(_) => true,
-        Condition::UnitState { .. } => subject
-            .unit()
-            .is_some_and(|unit| facts.unit(unit).is_none()),
-        Condition::Above { measure, .. } | Condition::Below { measure, .. } => {
-            let series = Series {
-                subject: subject.clone(),
-                measure: *measure,
-            };
-            facts.sample(&series).is_none()
-        }
-        Condition::Signal { .. } | Condition::Starts { .. } => false,
-    };
-    unknown || condition_holds(condition, subject, facts, now)
+/// What a trigger knows about the case: how many conditions hold where it does.
+fn weight(playbook: &Playbook) -> usize {
+    playbook.trigger.iter().map(Condition::weight).sum()
 }
 
-pub(super) fn condition_holds(
-    condition: &Condition,
-    subject: &Subject,
-    facts: &Facts,
-    now: At,
-) -> bool {
-    match condition {
-        Condition::Signal {
-            kind,
-            at_least,
-            within,
-        } => {
-            facts.signals_within(subject, *kind, within.0, now)
-                >= usize::try_from(*at_least).unwrap_or(usize::MAX)
-        }
-        Condition::UnitState {
-            active,
-            result,
-            result_not,
-            restart_policy,
-        } => {
-            let Some(unit) = subject.unit().and_then(|unit| facts.unit(unit)) else {
-                return false;
-            };
-            let policy_fits = unit
-                .restart_policy
-                .as_ref()
-                // Before the first inspection the policy is unknown; the fresh look decides.
-                .is_none_or(|policy| restart_policy.is_empty() || restart_policy.contains(policy));
-            (active.is_empty() || active.contains(&unit.state.active))
-                && (result.is_empty() || result.contains(&unit.state.result))
-                && !result_not.contains(&unit.state.result)
-                && policy_fits
-                // Where systemd itself is about to restart the unit, nobody else should.
-                && unit.state.sub != "auto-restart"
-        }
-        Condition::Starts { at_least, within } => subject.unit().is_some_and(|unit| {
-            facts.starts_within(unit, within.0, now)
-                >= usize::try_from(*at_least).unwrap_or(usize::MAX)
-        }),
-        Condition::Above { measure, limit } => {
-            let series = Series {
-                subject: subject.clone(),
-                measure: *measure,
-            };
-            facts
-                .sample(&series)
-                .is_some_and(|sample| sample.value > *limit)
-        }
-        Condition::Below { measure, limit } => {
-            let series = Series {
-                subject: subject.clone(),
-                measure: *measure,
-            };
-            facts
-                .sample(&series)
-                .is_some_and(|sample| sample.value < *limit)
-        }
-        Condition::Unseen(_) => false,
-    }
+/// Whether a trigger rests on this measure, alone or in a group.
+pub(crate) fn rests_on(playbook: &Playbook, measure: Measure) -> bool {
+    let conditions = playbook.trigger.iter().flat_map(Condition::flat);
+    conditions.into_iter().any(|condition| {
+        matches!(condition, Condition::Above { measure: of, .. } | Condition::Below { measure: of, .. } if *of == measure)
+    })
 }

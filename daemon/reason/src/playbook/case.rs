@@ -119,6 +119,9 @@ pub struct Event {
     pub signal: Option<Placed<String>>,
     /// With `signal`: so many of them. Default 1.
     pub times: Option<Placed<u32>>,
+    /// With `signal`: what it says of itself, as a trigger's `where` asks for it.
+    #[serde(default, rename = "where")]
+    pub fields: Args,
     /// A new state of the unit.
     pub state: Option<UnitLine>,
     /// With `state`: `NRestarts`. Default 0.

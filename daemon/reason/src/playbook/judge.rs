@@ -3,10 +3,13 @@
 
 mod cases;
 mod checks;
+mod filter;
+mod group;
 mod limits;
 mod slots;
 mod steps;
 mod trigger;
+mod ways;
 mod whole;
 mod words;
 
@@ -46,6 +49,8 @@ struct Bound {
 
 /// Whether the engine can ask this check, with the values that it takes at its simplest.
 pub(crate) use checks::can_check;
+/// What `where` asks of a signal.
+pub(crate) use filter::filter;
 
 /// Judges a document. The playbook is there if there are no errors.
 pub(crate) fn judge(

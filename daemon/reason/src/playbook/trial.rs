@@ -3,11 +3,13 @@
 
 mod facts;
 
+use std::collections::BTreeMap;
+
 use hostmedic_model::{
     calendar::{Activity, Calendar, CalendarReading},
     decision::{Decision, Stance},
     matched::Matched,
-    playbook::{Phase, Playbook},
+    playbook::{Condition, Phase, Playbook},
     record::{Body, Record},
     sample::{Measure, Sample, Series},
     signal::{Fact, Signal},
@@ -64,9 +66,16 @@ pub struct Reader<'a> {
 
 /// The moment at which every case begins.
 const START: At = At {
-    boot_ns: 1_000_000_000_000,
+    boot_ns: 1_000_000_000_000_000,
     wall_ms: 1_790_000_000_000,
 };
+/// Since then the host of a case has been watched: longer than any condition looks back.
+const LONG_AGO: At = At {
+    boot_ns: 1_000_000_000,
+    wall_ms: START.wall_ms,
+};
+/// Numbers come so often.
+const MEASURE_EVERY: Span = Span::secs(10);
 /// After the last event the host waits so long for a decision.
 const PATIENCE_S: u64 = 15;
 /// More events of one kind than this show nothing new.
@@ -93,7 +102,8 @@ pub fn run_with(
         Ok(subject) => subject,
         Err(why) => return (Trial::Failed { why }, None),
     };
-    let desk = Desk::new(&case.given, subject, library, reader).play(&case.given);
+    let desk = Desk::new(&case.given, subject, library, reader);
+    let desk = desk.play(&case.given, longest_for(playbook));
     let trial = match judge(case, &playbook.name, desk.decision.as_ref()) {
         Ok(decided) => Trial::Passed { decided },
         Err(why) => Trial::Failed { why },
@@ -176,6 +186,9 @@ struct Desk<'a> {
     newest: UnitState,
     running: Vec<Activity>,
     unreadable: Option<String>,
+    /// The newest number of each series, and when all were last measured.
+    numbers: BTreeMap<Series, Sample>,
+    measured_at: At,
     decision: Option<Decision>,
     matched: Option<Matched>,
 }
@@ -230,35 +243,69 @@ impl<'a> Desk<'a> {
                 })
                 .collect(),
             unreadable: given.calendar_unreadable.clone(),
+            numbers: BTreeMap::new(),
+            measured_at: START,
             decision: None,
             matched: None,
         }
     }
 
-    fn play(mut self, given: &Given) -> Self {
+    /// Plays the events, and lets the host go on as it is until something is decided; a playbook
+    /// that asks for a `for` of at most `lasting` must have the time to come to hold.
+    fn play(mut self, given: &Given, lasting: Span) -> Self {
         if self.subject.unit().is_some() {
             self.tell(START, Fact::UnitState(self.newest.clone()));
         }
-        self.apply(START, Wake::Samples(host_samples(given)));
+        // The host has been watched for long, and nothing happened.
+        self.state.facts.backdate(LONG_AGO);
+        self.measure(START, host_samples(given));
         let mut now = START;
         for event in &given.events.value {
-            now = START.plus(event.at.0.0);
+            let at = START.plus(event.at.0.0);
+            self.measure_until(now, at);
+            now = at;
             self.happen(now, &event.value);
         }
-        for second in 1..=PATIENCE_S {
-            if self.decision.is_some() {
+        let lasting = lasting.0.as_secs();
+        let end = now;
+        for second in 1..=PATIENCE_S.saturating_add(lasting) {
+            // What has to last may fit later than the word that nothing fits.
+            let is_last = |decision: &Decision| lasting == 0 || decision.playbook.is_some();
+            if second > lasting && self.decision.as_ref().is_some_and(is_last) {
                 break;
             }
-            self.apply(now.plus(Span::secs(second).0), Wake::Tick);
+            let at = end.plus(Span::secs(second).0);
+            self.measure_until(now, at);
+            now = at;
+            self.apply(at, Wake::Tick);
         }
         self
+    }
+
+    /// Numbers go on as they are between two moments.
+    fn measure_until(&mut self, from: At, to: At) {
+        let mut at = self.measured_at.max(from);
+        while to.since(at) > MEASURE_EVERY.0 {
+            at = at.plus(MEASURE_EVERY.0);
+            let again: Vec<_> = self.numbers.values().cloned().collect();
+            let again = again.into_iter().map(|sample| Sample { at, ..sample });
+            self.measure(at, again.collect());
+        }
+    }
+
+    fn measure(&mut self, at: At, samples: Vec<Sample>) {
+        for sample in &samples {
+            self.numbers.insert(sample.series.clone(), sample.clone());
+        }
+        self.measured_at = at;
+        self.apply(at, Wake::Samples(samples));
     }
 
     fn happen(&mut self, now: At, event: &Event) {
         if let Some(name) = &event.signal {
             let kind = find(signals::ALL, name).and_then(signals::Signal::kind);
             let times = event.times.as_ref().map_or(1, |times| times.value);
-            if let Some(fact) = kind.and_then(facts::example) {
+            if let Some(fact) = kind.and_then(|kind| facts::example(kind, &event.fields)) {
                 for _ in 0..times.min(TIMES_MAX) {
                     self.tell(now, fact.clone());
                 }
@@ -288,6 +335,7 @@ impl<'a> Desk<'a> {
                 series,
                 value,
             };
+            self.numbers.insert(sample.series.clone(), sample.clone());
             self.apply(now, Wake::Samples(vec![sample]));
         }
     }
@@ -360,6 +408,18 @@ impl<'a> Desk<'a> {
             also_down: Vec::new(),
         }
     }
+}
+
+/// The longest `for` that a trigger asks.
+fn longest_for(playbook: &Playbook) -> Span {
+    let conditions = playbook.trigger.iter().chain(&playbook.none);
+    let spans = conditions
+        .flat_map(Condition::flat)
+        .filter_map(|condition| match condition {
+            Condition::Held { span, .. } => Some(*span),
+            _ => None,
+        });
+    spans.max().unwrap_or(Span::secs(0))
 }
 
 /// Numbers of a host that has room for everything, but for what the case says.

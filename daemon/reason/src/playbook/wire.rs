@@ -99,13 +99,16 @@ pub struct Describe {
 #[serde(deny_unknown_fields)]
 pub struct Trigger {
     /// All of these must hold at once.
-    pub all: PlacedList<Condition>,
+    pub all: Option<PlacedList<Condition>>,
+    /// At least one of these must hold.
+    pub any: Option<PlacedList<Condition>>,
     /// None of these may hold; what is not known might hold.
     #[serde(default)]
     pub none: Vec<Placed<Condition>>,
 }
 
-/// One condition: exactly one of `signal`, `state` and `measure`.
+/// One condition: exactly one of `signal`, `state` and `measure`, or a group of conditions: exactly
+/// one of `all`, `any` and `none`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
@@ -121,6 +124,12 @@ pub struct Condition {
     #[serde(default)]
     #[schemars(schema_with = "super::schema::measure_name")]
     pub measure: Option<Placed<String>>,
+    /// All of these hold.
+    pub all: Option<PlacedList<Condition>>,
+    /// At least one of these holds.
+    pub any: Option<PlacedList<Condition>>,
+    /// None of these holds; what is not known might hold.
+    pub none: Option<PlacedList<Condition>>,
     /// With `signal`: at least so many. Default 1.
     pub at_least: Option<Placed<u32>>,
     /// With `signal`: not longer ago than this.
@@ -136,7 +145,7 @@ pub struct Condition {
     #[serde(default)]
     #[schemars(schema_with = "super::schema::quantity")]
     pub below: Option<Placed<super::placed::Value>>,
-    /// It must have held for so long.
+    /// With `state` or `measure`: it must have been so for so long, without a break.
     #[serde(rename = "for")]
     pub held_for: Option<Placed<Duration>>,
     /// Names for parts of what was heard: `{unit: event.unit}`.
@@ -428,7 +437,7 @@ pub struct VerifyCheck {
     /// Its values.
     #[serde(default)]
     pub with: Args,
-    /// It must hold for so long.
+    /// It must hold for so long without a break; a break begins it anew.
     #[serde(rename = "for")]
     pub held_for: Option<Placed<Duration>>,
     /// What follows if it does not hold.

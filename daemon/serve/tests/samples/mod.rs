@@ -5,6 +5,7 @@
 
 mod facts;
 mod incidents;
+mod playbooks;
 
 use hostmedic_model::{
     anomaly::Severity,
@@ -17,8 +18,8 @@ use hostmedic_model::{
     matched::MatchRoute,
     outcome::{StepEnd, StepResult, Verification},
     playbook::{
-        Check, Condition, Need, Otherwise, Phase, Playbook, PreCheck, Remedy, RiskClass, Target,
-        Verb,
+        Check, Condition, Need, Otherwise, Phase, Playbook, Remedy, RiskClass, SignalFilter,
+        Target, Verb,
     },
     record::{Body, CommandRecord},
     sample::Measure,
@@ -46,12 +47,9 @@ fn json<T: Serialize>(values: impl IntoIterator<Item = T>) -> Vec<Value> {
 /// Every sample, by the name of its schema.
 pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
     let steps: Vec<Playbook> = testing::playbooks();
-    let mut triggers = vec![Condition::Below {
-        measure: Measure::DiskUsedRatio,
-        limit: 0.5,
-    }];
+    let mut triggers = playbooks::groups();
     let mut targets = vec![Target::Unit(unit())];
-    let mut checks = Vec::new();
+    let mut checks = playbooks::checks();
     for playbook in &steps {
         triggers.extend(playbook.trigger.clone());
         triggers.extend(playbook.none.clone());
@@ -76,10 +74,11 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("StepResult", covered(step_results(), step_result)),
         ("CalendarReading", covered(readings(), reading)),
         ("Condition", covered(triggers, condition)),
+        ("SignalFilter", covered(playbooks::filters(), filter)),
         ("Check", covered(checks, check)),
         ("Target", covered(targets, target)),
-        ("Need", covered(needs(), need)),
-        ("PreCheck", json([pre_check()])),
+        ("Need", covered(playbooks::needs(), need)),
+        ("PreCheck", json([playbooks::pre_check()])),
         ("Remedy", covered(remedies(steps), remedy)),
         (
             "CommandAnswer",
@@ -153,53 +152,20 @@ kinds!(port(PortClass): Unknown, WellKnown, Registered, Ephemeral);
 kinds!(step_result(StepResult): Job, Refused, Unknown);
 kinds!(reading(CalendarReading): Readable, Unreadable);
 kinds!(warmth(Warmth): Cold, Warming, Warm);
-kinds!(condition(Condition): Signal, UnitState, Starts, Above, Below, Unseen);
-kinds!(need(Need): Fresh, Active, ClosureAtMost, StartsLeft, NoJob, Below, Above, NoSignal);
-kinds!(check(Check): UnitActive, NewInvocation, NoSignal, Below, ClosureRestored);
+kinds!(condition(Condition): Signal, UnitState, Starts, Above, Below, Held, All, Any, None, Unseen);
+kinds!(filter(SignalFilter): PressureOf, MemoryEvent, OomOfHost, FatalSignal);
+kinds!(need(Need): Fresh, Active, ClosureAtMost, StartsLeft, NoJob, Quiet, Below, Above, NoSignal);
+kinds!(check(Check): UnitActive, NewInvocation, NoSignal, Below, Above, FellBy, ClosureRestored, Held);
 kinds!(target(Target): Subject, Unit, Action);
 kinds!(remedy(Remedy): Steps, Escalate, Unbuilt);
 
 kinds!(flow_end(FlowEnd): Local, Remote);
 kinds!(gap(Gap): Absent, Reduced, Rebooted, NotRunning, BeforeChain, NoRow, Open);
 
-fn remedies(playbooks: Vec<Playbook>) -> Vec<Remedy> {
-    let mut remedies: Vec<_> = playbooks.into_iter().map(|p| p.remedy).collect();
+fn remedies(library: Vec<Playbook>) -> Vec<Remedy> {
+    let mut remedies: Vec<_> = library.into_iter().map(|p| p.remedy).collect();
     remedies.push(Remedy::Unbuilt("memory.reclaim".to_owned()));
     remedies
-}
-
-fn needs() -> Vec<Need> {
-    let (of_host, measure, limit) = (true, Measure::MemoryUsedRatio, 0.9);
-    vec![
-        Need::Fresh(Span::secs(10)),
-        Need::Active,
-        Need::ClosureAtMost(3),
-        Need::StartsLeft(2),
-        Need::NoJob,
-        Need::Below {
-            of_host,
-            measure,
-            limit,
-        },
-        Need::Above {
-            of_host,
-            measure,
-            limit,
-        },
-        Need::NoSignal {
-            kind: SignalKind::BlockError,
-            within: Span::minutes(10),
-        },
-    ]
-}
-
-fn pre_check() -> PreCheck {
-    PreCheck {
-        name: "cascade is small".to_owned(),
-        needs: Need::ClosureAtMost(3),
-        otherwise: Otherwise::Ask,
-        reason: "a restart stops whatever needs this unit".to_owned(),
-    }
 }
 
 fn flow_ends() -> Vec<FlowEnd> {

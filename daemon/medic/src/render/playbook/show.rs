@@ -1,6 +1,6 @@
 //! `medic playbook show`: what one playbook comes to.
 
-use hostmedic_model::playbook::{Check, Condition, Need, Playbook, Remedy};
+use hostmedic_model::playbook::{Check, Condition, Need, Playbook, Remedy, SignalFilter};
 use hostmedic_reason::{matching::confidence::Thresholds, playbook::wire::Document};
 
 use crate::render::{
@@ -104,16 +104,18 @@ pub(crate) fn show(playbook: &Playbook, document: Option<&Document>, style: Styl
 }
 
 /// A condition in words.
-pub(crate) fn condition(condition: &Condition) -> String {
-    match condition {
+pub(crate) fn condition(of: &Condition) -> String {
+    match of {
         Condition::Signal {
             kind,
             at_least,
             within,
+            only,
         } => {
             let word = serde_json::to_value(kind).unwrap_or_default();
             let word = word.as_str().unwrap_or("signal").to_owned();
-            format!("{word}, {at_least} or more within {within}")
+            let only = only.as_ref().map(filter).unwrap_or_default();
+            format!("{word}{only}, {at_least} or more within {within}")
         }
         Condition::UnitState {
             active,
@@ -141,8 +143,40 @@ pub(crate) fn condition(condition: &Condition) -> String {
         }
         Condition::Above { measure, limit } => format!("{measure} above {limit}"),
         Condition::Below { measure, limit } => format!("{measure} below {limit}"),
+        Condition::Held {
+            condition: it,
+            span,
+        } => format!("{}, for {span}", condition(it)),
+        Condition::All(all) => group("all of", all),
+        Condition::Any(any) => group("any of", any),
+        Condition::None(none) => group("none of", none),
         Condition::Unseen(what) => format!("{what} (not seen yet)"),
     }
+}
+
+/// A group of conditions in words.
+fn group(name: &str, members: &[Condition]) -> String {
+    let members: Vec<_> = members.iter().map(condition).collect();
+    format!("{name} [{}]", members.join("; "))
+}
+
+/// What a signal must say of itself, in words.
+fn filter(filter: &SignalFilter) -> String {
+    match filter {
+        SignalFilter::PressureOf(of) => format!(" of {}", words(of)),
+        SignalFilter::MemoryEvent(of) => format!(" of {}", words(of)),
+        SignalFilter::OomOfHost(true) => " of the host".to_owned(),
+        SignalFilter::OomOfHost(false) => " of a unit's own limit".to_owned(),
+        SignalFilter::FatalSignal(of) => format!(" by signal {}", words(of)),
+    }
+}
+
+fn words<T: std::fmt::Debug>(of: &[T]) -> String {
+    let words: Vec<_> = of
+        .iter()
+        .map(|it| format!("{it:?}").to_lowercase())
+        .collect();
+    words.join(" or ")
 }
 
 /// A need in words.
@@ -153,6 +187,7 @@ fn need(need: &Need) -> String {
         Need::ClosureAtMost(most) => format!("at most {most} units stopped with it"),
         Need::StartsLeft(least) => format!("at least {least} starts left"),
         Need::NoJob => "no job waits".to_owned(),
+        Need::Quiet(span) => format!("no job waits, and nobody touched it for {span}"),
         Need::Below { measure, limit, .. } => format!("{measure} below {limit:.3}"),
         Need::Above { measure, limit, .. } => format!("{measure} above {limit:.3}"),
         Need::NoSignal { kind, within } => format!("no {kind:?} within {within}"),
@@ -160,12 +195,15 @@ fn need(need: &Need) -> String {
 }
 
 /// A check in words.
-fn check(check: &Check) -> String {
-    match check {
+fn check(of: &Check) -> String {
+    match of {
         Check::UnitActive => "the unit is active".to_owned(),
         Check::NewInvocation => "it runs anew".to_owned(),
         Check::NoSignal(kind) => format!("no {kind:?} since"),
-        Check::Below { measure, limit } => format!("{measure} below {limit}"),
+        Check::Below { measure, limit, .. } => format!("{measure} below {limit}"),
+        Check::Above { measure, limit, .. } => format!("{measure} above {limit}"),
+        Check::FellBy { measure, by } => format!("{measure} fell by {:.0}%", by * 100.0),
+        Check::Held { check: it, span } => format!("{}, for {span}", check(it)),
         Check::ClosureRestored => "every unit that ran because of it runs again".to_owned(),
     }
 }

@@ -110,9 +110,22 @@ impl Judge<'_> {
     }
 
     fn event(&mut self, event: &Placed<Event>) {
+        if let Some((key, _)) = event.fields.0.first()
+            && event.signal.is_none()
+        {
+            let message = "`where` means something beside `signal` only";
+            self.findings.error("condition", key.place, message);
+        }
         match (&event.signal, &event.state, &event.measure) {
             (Some(name), None, None) => {
                 let entry = self.entry("signal", signals::ALL, name, name.place);
+                // What an example need not say, a trigger may have to ask.
+                if let Some(entry) = entry
+                    && !event.fields.0.is_empty()
+                {
+                    let what = format!("signal {}", entry.name);
+                    self.slots(&what, entry.fields, &event.fields, name.place);
+                }
                 if entry.is_some_and(|entry| entry.name == signals::STATE || entry.counts_starts())
                 {
                     self.findings.error_help(

@@ -7,8 +7,9 @@ use hostmedic_model::{
 
 use super::Judge;
 use crate::playbook::{
-    placed::{Args, Placed, PlacedList},
-    registry::{self, checks, measures, signals},
+    placed::{Args, Place, Placed, PlacedList, Value},
+    quantity::Unit,
+    registry::{self, Slot, checks, measures, signals},
     wire::{self, FailAction},
 };
 
@@ -61,6 +62,14 @@ impl Judge<'_> {
                     continue;
                 }
             };
+            if entry.name == "signal.none" && check.with.get("within").is_none() {
+                self.findings.error_help(
+                    "missing-key",
+                    check.check.place,
+                    "before the steps, signal.none needs `within`: how far back",
+                    "such as `within: 10min`",
+                );
+            }
             if let Some(max_age) = span(&check.with, "max_age")
                 && (max_age.0.is_zero() || max_age > FRESH_MAX)
             {
@@ -75,7 +84,7 @@ impl Judge<'_> {
                     otherwise,
                     reason: check.reason.value.trim().to_owned(),
                 }),
-                None => self.miss(what),
+                None => self.miss(lacking(&check.with).unwrap_or(what)),
             }
         }
         pre_checks
@@ -116,8 +125,36 @@ impl Judge<'_> {
             }
             let what = format!("check {}", entry.name);
             self.slots(&what, entry.fields, &check.with, check.check.place);
-            if check.held_for.is_some() {
-                self.miss("verify `for`");
+            if let Some(span) = &check.held_for
+                && (span.0.0.is_zero() || settle.0 + span.0.0 > within.0)
+            {
+                self.findings.error_help(
+                    "range",
+                    span.place,
+                    format!(
+                        "`for` is {} and `window` is {within}: it could never hold for so long",
+                        span.0
+                    ),
+                    "it must be 0 < `for` <= `window` - `settle`",
+                );
+            }
+            let by = number(&check.with, "by", Unit::Ratio);
+            if entry.name == "measure.fell_by" && by.is_some_and(|by| by <= 0.0 || 1.0 < by) {
+                self.findings.error(
+                    "range",
+                    check.check.place,
+                    "`by` must lie above 0% and at most at 100%",
+                );
+            }
+            if entry.name == "signal.none"
+                && let Some((key, _)) = (check.with.0.iter()).find(|(key, _)| key.value == "within")
+            {
+                self.findings.error_help(
+                    "when",
+                    key.place,
+                    "after the steps, signals count from the end of the last one",
+                    "leave `within` out, or write `for` beside `check`",
+                );
             }
             match check.fail_action.value {
                 FailAction::Escalate => counted += 1,
@@ -135,9 +172,13 @@ impl Judge<'_> {
                     );
                 }
             }
-            match compile(entry.name, &check.with) {
-                Some(check) => list.push(check),
-                None => self.miss(what),
+            match (compile(entry.name, &check.with), &check.held_for) {
+                (Some(compiled), Some(span)) => list.push(Check::Held {
+                    check: Box::new(compiled),
+                    span: span.0,
+                }),
+                (Some(compiled), None) => list.push(compiled),
+                (None, _) => self.miss(lacking(&check.with).unwrap_or(what)),
             }
         }
         if counted == 0 && !verify.all.value.is_empty() {
@@ -155,10 +196,26 @@ impl Judge<'_> {
     }
 }
 
+/// The signal or measure that a check asks about, if that is what the engine lacks.
+fn lacking(with: &Args) -> Option<String> {
+    let signal = with.text("signal").and_then(|name| {
+        let entry = registry::find(signals::ALL, name)?;
+        (!entry.exists()).then(|| format!("signal {}", entry.name))
+    });
+    let measure = || {
+        let entry = registry::find(measures::ALL, with.text("measure")?)?;
+        entry
+            .model()
+            .is_none()
+            .then(|| format!("measure {}", entry.name))
+    };
+    signal.or_else(measure)
+}
+
 /// What the engine can ask for; `None` while it cannot.
 fn needs(name: &str, with: &Args) -> Option<Need> {
     let count = |field: &str| match with.get(field)?.value {
-        crate::playbook::placed::Value::Int(count) => u32::try_from(count).ok(),
+        Value::Int(count) => u32::try_from(count).ok(),
         _ => None,
     };
     match name {
@@ -170,8 +227,9 @@ fn needs(name: &str, with: &Args) -> Option<Need> {
         "unit.stop_closure" => Some(Need::ClosureAtMost(count("max_active")?)),
         "unit.start_budget" => Some(Need::StartsLeft(count("min_remaining")?)),
         "unit.quiet" if with.get("no_admin_action_for").is_none() => Some(Need::NoJob),
+        "unit.quiet" => Some(Need::Quiet(span(with, "no_admin_action_for")?)),
         "memory.available" => {
-            let min = number(with, "min", crate::playbook::quantity::Unit::Ratio)?;
+            let min = number(with, "min", Unit::Ratio)?;
             let measure = hostmedic_model::sample::Measure::MemoryUsedRatio;
             Some(Need::Below {
                 of_host: true,
@@ -215,11 +273,29 @@ fn compile(name: &str, with: &Args) -> Option<Check> {
             let kind = registry::find(signals::ALL, with.text("signal")?)?.kind()?;
             Some(Check::NoSignal(kind))
         }
-        "measure.below" if with.text("of") != Some("host") => {
+        "measure.below" | "measure.above" => {
             let entry = registry::find(measures::ALL, with.text("measure")?)?;
-            Some(Check::Below {
+            let (measure, limit) = (entry.model()?, number(with, "limit", entry.unit)?);
+            let of_host = with.text("of") == Some("host");
+            Some(if name == "measure.below" {
+                Check::Below {
+                    of_host,
+                    measure,
+                    limit,
+                }
+            } else {
+                Check::Above {
+                    of_host,
+                    measure,
+                    limit,
+                }
+            })
+        }
+        "measure.fell_by" => {
+            let entry = registry::find(measures::ALL, with.text("measure")?)?;
+            Some(Check::FellBy {
                 measure: entry.model()?,
-                limit: number(with, "limit", entry.unit)?,
+                by: number(with, "by", Unit::Ratio)?,
             })
         }
         _ => None,
@@ -230,8 +306,7 @@ fn span(with: &Args, name: &str) -> Option<Span> {
     with.text(name)?.parse().ok()
 }
 
-fn number(with: &Args, name: &str, unit: crate::playbook::quantity::Unit) -> Option<f64> {
-    use crate::playbook::{placed::Value, quantity::Unit};
+fn number(with: &Args, name: &str, unit: Unit) -> Option<f64> {
     match &with.get(name)?.value {
         Value::Text(text) => unit.parse(text).ok(),
         Value::Int(number) if unit == Unit::Count => Some(*number as f64),
@@ -242,12 +317,11 @@ fn number(with: &Args, name: &str, unit: crate::playbook::quantity::Unit) -> Opt
 
 /// Whether the engine can ask a check, with plain values for what it takes.
 pub(crate) fn can_check(entry: &checks::Check) -> bool {
-    use crate::playbook::{placed::Value, registry::Slot};
     let plain = |text: &str, place| Placed {
         value: Value::Text(text.to_owned()),
         place,
     };
-    let place = crate::playbook::placed::Place::default();
+    let place = Place::default();
     let required = entry.fields.iter().filter(|field| field.required);
     let within = entry
         .fields
@@ -255,7 +329,7 @@ pub(crate) fn can_check(entry: &checks::Check) -> bool {
         .filter(|field| entry.before && field.name == "within");
     let args = required.chain(within).map(|field| {
         let value = match field.slot {
-            Slot::Number(crate::playbook::quantity::Unit::Count) => Placed {
+            Slot::Number(Unit::Count) => Placed {
                 value: Value::Int(1),
                 place,
             },

@@ -1,14 +1,8 @@
-//! The trigger: conditions, what they bind, and whether enough independent witnesses speak.
+//! Single conditions of a trigger, and what they bind.
 
-use std::collections::BTreeSet;
+use hostmedic_model::{playbook::Condition, time::Span, unit::ActiveState};
 
-use hostmedic_model::{
-    playbook::{Condition, RiskClass},
-    time::Span,
-    unit::ActiveState,
-};
-
-use super::{Bound, Judge};
+use super::{Bound, Judge, filter::filter, ways::Said};
 use crate::playbook::{
     placed::{Args, Placed},
     quantity::Unit,
@@ -18,6 +12,8 @@ use crate::playbook::{
 
 /// Signals are kept for a while only; a trigger cannot look further back.
 const WITHIN_MAX: Span = Span::minutes(24 * 60);
+/// What has to be so for longer than this is no matter for a trigger.
+const HELD_MAX: Span = Span::minutes(24 * 60);
 /// What `bind` can name, its kind, and whether it is the incident's subject.
 const PATHS: [(&str, TargetKind, bool); 10] = [
     ("event.unit", TargetKind::Unit, true),
@@ -32,80 +28,8 @@ const PATHS: [(&str, TargetKind, bool); 10] = [
     ("event.consumer", TargetKind::Unit, false),
 ];
 
-/// A witness and, for numbers, where they are read.
-type Said = (Witness, &'static str);
-
 impl Judge<'_> {
-    /// The conditions of `all` and of `none`.
-    pub(super) fn trigger(
-        &mut self,
-        trigger: &Placed<wire::Trigger>,
-        class: RiskClass,
-    ) -> (Vec<Condition>, Vec<Condition>) {
-        if trigger.all.value.is_empty() {
-            self.findings.error(
-                "empty",
-                trigger.all.place,
-                "`all` must name at least one condition: an empty one would match everything",
-            );
-        }
-        let mut witnesses = BTreeSet::new();
-        let mut all = Vec::new();
-        for condition in &trigger.all.value {
-            self.bind(&condition.bind);
-            let (conditions, witness) = self.condition(condition);
-            all.extend(conditions);
-            witnesses.extend(witness);
-        }
-        let mut none = Vec::new();
-        for condition in &trigger.none {
-            none.extend(self.exception(condition));
-        }
-        if class >= RiskClass::Disruptive && witnesses.len() < 2 {
-            let said: Vec<_> = witnesses
-                .iter()
-                .map(|(witness, _)| witness.word())
-                .collect();
-            self.findings.error_help(
-                "one-witness",
-                trigger.all.place,
-                format!(
-                    "a {} playbook needs two independent witnesses, and this trigger has {}",
-                    class.word(),
-                    if said.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        format!("only {}", said.join(", "))
-                    }
-                ),
-                "add a condition from another source: a kernel signal, `state: unit`, or a measure",
-            );
-        }
-        (all, none)
-    }
-
-    /// One condition of `none`.
-    pub(super) fn exception(&mut self, condition: &Placed<wire::Condition>) -> Vec<Condition> {
-        if let Some((key, _)) = condition.bind.0.first() {
-            self.findings.error(
-                "bind",
-                key.place,
-                "what does not happen cannot be bound to a name",
-            );
-        }
-        let (conditions, _) = self.condition(condition);
-        if conditions.len() > 1 {
-            self.findings.error_help(
-                "none",
-                condition.place,
-                "`none` cannot say that a signal and a state do not hold together",
-                "use `state: unit` alone",
-            );
-        }
-        conditions
-    }
-
-    fn bind(&mut self, args: &Args) {
+    pub(super) fn bind(&mut self, args: &Args) {
         for (name, path) in &args.0 {
             let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             if name.is_empty() || !name.chars().all(legal) {
@@ -145,87 +69,98 @@ impl Judge<'_> {
     }
 
     /// One condition of the file as the engine's conditions, and who says so.
-    fn condition(&mut self, condition: &Placed<wire::Condition>) -> (Vec<Condition>, Option<Said>) {
+    pub(super) fn condition(
+        &mut self,
+        condition: &Placed<wire::Condition>,
+    ) -> (Vec<Condition>, Option<Said>) {
         let wire::Condition {
             signal,
             state,
             measure,
+            fields,
+            held_for,
+            ..
+        } = &condition.value;
+        let (conditions, witness) = match (signal, state, measure) {
+            (Some(name), None, None) => {
+                self.allowed("signal", condition, &["at_least", "within", "where"]);
+                let (conditions, witness) = self.signal(condition, name);
+                (conditions, witness.map(|witness| (witness, "")))
+            }
+            (None, Some(name), None) => {
+                self.allowed("state", condition, &["where", "for"]);
+                (self.state(name, fields), Some((Witness::Reading, "")))
+            }
+            (None, None, Some(name)) => {
+                self.allowed("measure", condition, &["above", "below", "for"]);
+                let entry = find(measures::ALL, name);
+                let source = entry.map(|entry| (Witness::Series, entry.source()));
+                (self.measure(condition, name), source)
+            }
+            _ => {
+                self.findings.error(
+                    "condition",
+                    condition.place,
+                    "a condition has exactly one of `signal`, `state` and `measure`, or is a group of `all`, `any` or `none`",
+                );
+                return (Vec::new(), None);
+            }
+        };
+        let Some(span) = held_for.as_ref().filter(|_| signal.is_none()) else {
+            return (conditions, witness);
+        };
+        if span.0.0.is_zero() || span.0 > HELD_MAX {
+            let message = format!(
+                "`for` is {}; it must lie above 0 and at most {HELD_MAX}",
+                span.0
+            );
+            self.findings.error("range", span.place, message);
+        }
+        let held = conditions.into_iter().map(|condition| match condition {
+            unseen @ Condition::Unseen(_) => unseen,
+            condition => Condition::Held {
+                condition: Box::new(condition),
+                span: span.0,
+            },
+        });
+        (held.collect(), witness)
+    }
+
+    /// Only these keys mean something beside `kind`.
+    pub(super) fn allowed(
+        &mut self,
+        kind: &str,
+        condition: &Placed<wire::Condition>,
+        allowed: &[&str],
+    ) {
+        let wire::Condition {
             at_least,
             within,
             fields,
             above,
             below,
             held_for,
+            bind,
             ..
         } = &condition.value;
-        let kind = match (signal, state, measure) {
-            (Some(_), None, None) => "signal",
-            (None, Some(_), None) => "state",
-            (None, None, Some(_)) => "measure",
-            _ => {
-                self.findings.error(
-                    "condition",
-                    condition.place,
-                    "a condition has exactly one of `signal`, `state` and `measure`",
-                );
-                return (Vec::new(), None);
-            }
-        };
-        for (key, place, allowed) in [
-            (
-                "at_least",
-                at_least.as_ref().map(|value| value.place),
-                kind == "signal",
-            ),
-            (
-                "within",
-                within.as_ref().map(|value| value.place),
-                kind == "signal",
-            ),
-            (
-                "where",
-                fields.0.first().map(|(key, _)| key.place),
-                kind != "measure",
-            ),
-            (
-                "above",
-                above.as_ref().map(|value| value.place),
-                kind == "measure",
-            ),
-            (
-                "below",
-                below.as_ref().map(|value| value.place),
-                kind == "measure",
-            ),
-            (
-                "for",
-                held_for.as_ref().map(|value| value.place),
-                kind != "signal",
-            ),
+        let is_group = allowed.is_empty();
+        let first = |args: &Args| args.0.first().map(|(key, _)| key.place);
+        for (key, place) in [
+            ("at_least", at_least.as_ref().map(|value| value.place)),
+            ("within", within.as_ref().map(|value| value.place)),
+            ("where", first(fields)),
+            ("above", above.as_ref().map(|value| value.place)),
+            ("below", below.as_ref().map(|value| value.place)),
+            ("for", held_for.as_ref().map(|value| value.place)),
+            ("bind", first(bind).filter(|_| is_group)),
         ] {
             if let Some(place) = place
-                && !allowed
+                && !allowed.contains(&key)
             {
                 let message = format!("`{key}` means nothing beside `{kind}`");
                 self.findings.error("condition", place, message);
             }
         }
-        let (mut conditions, witness) = if let Some(name) = signal {
-            let (conditions, witness) = self.signal(condition, name);
-            (conditions, witness.map(|witness| (witness, "")))
-        } else if let Some(name) = state {
-            (self.state(name, fields), Some((Witness::Reading, "")))
-        } else if let Some(name) = measure {
-            let source = find(measures::ALL, name).map(|entry| (Witness::Series, entry.source()));
-            (self.measure(condition, name), source)
-        } else {
-            (Vec::new(), None)
-        };
-        if held_for.is_some() && kind != "signal" {
-            self.miss("trigger `for`");
-            conditions.push(Condition::Unseen("trigger `for`".to_owned()));
-        }
-        (conditions, witness)
     }
 
     fn signal(
@@ -272,10 +207,16 @@ impl Judge<'_> {
         };
         let mut conditions = Vec::new();
         if let Some(kind) = entry.kind() {
+            let only = filter(kind, &condition.fields);
+            let is_read = only.is_some() || entry.name == signals::STATE;
+            if !condition.fields.0.is_empty() && !is_read {
+                conditions.push(self.unseen(format!("`where` on signal {}", entry.name)));
+            }
             conditions.push(Condition::Signal {
                 kind,
                 at_least,
                 within,
+                only,
             });
         } else if entry.counts_starts() {
             conditions.push(Condition::Starts { at_least, within });
@@ -283,12 +224,11 @@ impl Judge<'_> {
             conditions.push(self.unseen(format!("signal {}", entry.name)));
         }
         if !condition.fields.0.is_empty() {
-            let filter = if entry.name == signals::STATE {
-                self.unit_state(&condition.fields)
-            } else {
-                self.unseen(format!("`where` on signal {}", entry.name))
-            };
-            conditions.push(filter);
+            if entry.name == signals::STATE {
+                conditions.push(self.unit_state(&condition.fields));
+            } else if entry.kind().is_none() {
+                conditions.push(self.unseen(format!("`where` on signal {}", entry.name)));
+            }
         }
         (conditions, Some(entry.witness))
     }

@@ -57,7 +57,7 @@ const UNIT: &[Field] = &[may("unit", Slot::SystemdUnit)];
 const LIMIT: &[Field] = &[
     must("measure", Slot::Measure),
     must("limit", Slot::OfMeasure),
-    may("of", Slot::Words(&["target", "host"])),
+    may("of", Slot::Word(&["target", "host"])),
 ];
 const MAX_RATIO: &[Field] = &[must("max", Slot::Number(Unit::Ratio))];
 const MIN_RATIO: &[Field] = &[must("min", Slot::Number(Unit::Ratio))];
@@ -86,7 +86,7 @@ pub const ALL: &[Check] = &[
             may("no_job", Slot::Flag),
             may("no_admin_action_for", Slot::Span),
         ],
-        "neither systemd nor a person is working on it",
+        "systemd has no job for it, and nobody started, stopped or reloaded it for so long",
     ),
     pre("unit.can_reload", UNIT, "the unit knows how to reload"),
     pre("unit.not_frozen", UNIT, "the unit is not frozen"),
@@ -149,17 +149,17 @@ pub const ALL: &[Check] = &[
     both(
         "signal.none",
         &[must("signal", Slot::Signal), may("within", Slot::Span)],
-        "no such signal about the target; after a step: since the step ended",
+        "no such signal about the target, and none can have gone unheard; after a step: since it ended",
     ),
     both(
         "measure.below",
         LIMIT,
-        "the newest number lies below the limit",
+        "the newest number lies below the limit; an old one or none does not",
     ),
     both(
         "measure.above",
         LIMIT,
-        "the newest number lies above the limit",
+        "the newest number lies above the limit; an old one or none does not",
     ),
     both(
         "measure.usual",
@@ -177,7 +177,7 @@ pub const ALL: &[Check] = &[
             must("measure", Slot::Measure),
             must("by", Slot::Number(Unit::Ratio)),
         ],
-        "the number fell by this share",
+        "the number is this share smaller than just before the first step",
     ),
     post(
         "journal.errors",

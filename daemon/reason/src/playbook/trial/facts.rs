@@ -1,16 +1,50 @@
 //! One plain example of each kind of signal that a case can tell of.
 
-use hostmedic_model::signal::{
-    BlockError, BlockOperation, Device, DropPlace, Fact, FatalSignal, FilesystemError,
-    FilesystemTrouble, HardwareError, HardwareSource, HungTask, MemoryEvent, MemoryEvents,
-    MountReadOnly, NetCounter, NetCounterKind, OomKill, PacketDrops, PortClass, Pressure,
-    PressureOf, RcuStall, ScsiError, Sender, SignalKind, TaskRef, TcpTrouble, TcpTroubleKind,
-    TransmitTimeout, WritebackError, Zombies,
+use hostmedic_model::{
+    playbook::SignalFilter,
+    signal::{
+        BlockError, BlockOperation, Device, DropPlace, Fact, FatalSignal, FilesystemError,
+        FilesystemTrouble, HardwareError, HardwareSource, HungTask, MemoryEvent, MemoryEvents,
+        MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope, PacketDrops, PortClass,
+        Pressure, PressureOf, RcuStall, ScsiError, Sender, SignalKind, TaskRef, TcpTrouble,
+        TcpTroubleKind, TransmitTimeout, WritebackError, Zombies,
+    },
 };
+
+use crate::playbook::{judge::filter, placed::Args};
 
 /// An example of `kind`; `None` for states, which a case gives itself, and for what no trigger
 /// can hold on.
-pub(super) fn example(kind: SignalKind) -> Option<Fact> {
+///
+/// `fields` says what it is to say of itself: the first of what a trigger's `where` would let pass.
+pub(super) fn example(kind: SignalKind, fields: &Args) -> Option<Fact> {
+    let mut fact = plain(kind)?;
+    match (&mut fact, filter(kind, fields)) {
+        (Fact::Pressure(pressure), Some(SignalFilter::PressureOf(of))) => {
+            pressure.of = *of.first()?;
+        }
+        (Fact::MemoryEvents(events), Some(SignalFilter::MemoryEvent(of))) => {
+            events.event = *of.first()?;
+        }
+        (Fact::FatalSignal(fatal), Some(SignalFilter::FatalSignal(of))) => {
+            fatal.signal = *of.first()?;
+        }
+        (Fact::OomKill(kill), Some(SignalFilter::OomOfHost(of_host))) => {
+            kill.scope = if of_host {
+                OomScope::Global
+            } else {
+                OomScope::Cgroup {
+                    cgroup_id: kill.cgroup_id,
+                    path: String::new(),
+                }
+            };
+        }
+        _ => {}
+    }
+    Some(fact)
+}
+
+fn plain(kind: SignalKind) -> Option<Fact> {
     let task = || TaskRef {
         pid: 7,
         comm: "shop".to_owned(),

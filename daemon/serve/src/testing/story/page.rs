@@ -151,6 +151,7 @@ pub fn playbooks() -> Vec<Playbook> {
                     kind: SignalKind::OomKill,
                     at_least: 1,
                     within: Span::minutes(2),
+                    only: None,
                 },
                 Condition::UnitState {
                     active: vec![ActiveState::Failed],
@@ -180,6 +181,7 @@ pub fn playbooks() -> Vec<Playbook> {
             steps(
                 Target::Action("journal-vacuum".to_owned()),
                 vec![Check::Below {
+                    of_host: false,
                     measure: Measure::DiskUsedRatio,
                     limit: 0.85,
                 }],
