@@ -96,8 +96,8 @@ pub(crate) fn show(playbook: &Playbook, document: Option<&Document>, style: Styl
 }
 
 /// A condition in words.
-pub(crate) fn condition(condition: &Condition) -> String {
-    match condition {
+pub(crate) fn condition(it: &Condition) -> String {
+    match it {
         Condition::Signal {
             kind,
             at_least,
@@ -187,15 +187,15 @@ fn need(need: &Need) -> String {
 }
 
 /// A check in words.
-fn check(check: &Check) -> String {
-    match check {
+fn check(it: &Check) -> String {
+    match it {
         Check::UnitActive => "the unit is active".to_owned(),
         Check::NewInvocation => "it runs anew".to_owned(),
         Check::NoSignal(kind) => format!("no {kind:?} since"),
         Check::Below { measure, limit, .. } => format!("{measure} below {limit}"),
         Check::Above { measure, limit, .. } => format!("{measure} above {limit}"),
         Check::FellBy { measure, by } => format!("{measure} fell by {:.0}%", by * 100.0),
-        Check::Held { check: it, span } => format!("{}, for {span}", check(it)),
+        Check::Held { check: held, span } => format!("{}, for {span}", check(held)),
         Check::ClosureRestored => "every unit that ran because of it runs again".to_owned(),
     }
 }
