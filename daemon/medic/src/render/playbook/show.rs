@@ -203,7 +203,7 @@ fn check(of: &Check) -> String {
         Check::Below { measure, limit, .. } => format!("{measure} below {limit}"),
         Check::Above { measure, limit, .. } => format!("{measure} above {limit}"),
         Check::FellBy { measure, by } => format!("{measure} fell by {:.0}%", by * 100.0),
-        Check::Held { check: it, span } => format!("{}, for {span}", check(it)),
+        Check::Held { check: held, span } => format!("{}, for {span}", check(held)),
         Check::ClosureRestored => "every unit that ran because of it runs again".to_owned(),
     }
 }
