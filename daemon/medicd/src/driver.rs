@@ -111,12 +111,17 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         boot.clone(),
     )?);
     let started_at = clock::now();
+    let read = playbooks.len();
     let mut state = State::new(
         ledger.store().host(),
         boot.clone(),
         config.policy.clone(),
         playbooks,
     );
+    if read > state.playbooks().len() {
+        let left_out = read - state.playbooks().len();
+        tracing::info!(left_out, tags = ?config.policy.tags, "Playbooks for other hosts are left out.");
+    }
     let advisor = Advisor::open(&config, &mut state)?;
     let mut unreadable = None;
     let mut seen_until = None;

@@ -1,18 +1,17 @@
 //! A reviewed rule, checked and ready to match. Its YAML form is read by `reason/playbook`.
 
+mod condition;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    anomaly::Severity,
-    sample::Measure,
-    signal::{MemoryEvent, PressureOf, SignalKind},
-    subject::UnitName,
-    time::Span,
-    unit::ActiveState,
+    anomaly::Severity, sample::Measure, signal::SignalKind, subject::UnitName, time::Span,
 };
+
+pub use self::condition::{Condition, SignalFilter};
 
 /// How much harm a playbook could do, from least to most. `Containment` is a ladder of its own and
 /// stands last, because nothing below it may include it.
@@ -112,117 +111,6 @@ pub struct StepTemplate {
     pub target: Target,
     /// How long to wait for the job's end before calling its outcome unknown.
     pub wait_max: Span,
-}
-
-/// What a signal must say of itself to be counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SignalFilter {
-    /// A pressure: for what tasks waited.
-    PressureOf(Vec<PressureOf>),
-    /// A counter of memory events: which.
-    MemoryEvent(Vec<MemoryEvent>),
-    /// An out-of-memory kill: whether the host's memory ran out, or else a cgroup's own limit.
-    OomOfHost(bool),
-    /// A deadly signal: its number.
-    FatalSignal(Vec<u8>),
-}
-
-/// One condition of a trigger. All of a trigger's conditions must hold at once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// At least `at_least` signals of this kind about the subject within the span before now.
-    Signal {
-        /// Kind of signal.
-        kind: SignalKind,
-        /// How many.
-        at_least: u32,
-        /// How far back.
-        within: Span,
-        /// Only those of which this is so.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        only: Option<SignalFilter>,
-    },
-    /// The subject's newest known unit state.
-    UnitState {
-        /// Any of these; empty means any.
-        active: Vec<ActiveState>,
-        /// Any of these results; empty means any.
-        result: Vec<String>,
-        /// None of these results.
-        result_not: Vec<String>,
-        /// Any of these `Restart=` policies; empty means any.
-        restart_policy: Vec<String>,
-    },
-    /// At least this many starts of the subject (new `InvocationID`s) within the span.
-    Starts {
-        /// How many.
-        at_least: u32,
-        /// How far back.
-        within: Span,
-    },
-    /// The newest sample of a measure of the subject lies above a limit.
-    Above {
-        /// What is measured.
-        measure: Measure,
-        /// The limit.
-        limit: f64,
-    },
-    /// The newest sample of a measure of the subject lies below a limit.
-    Below {
-        /// What is measured.
-        measure: Measure,
-        /// The limit.
-        limit: f64,
-    },
-    /// This has been so for at least the span, without a break that was seen.
-    Held {
-        /// A unit's state, or a measure above or below a limit.
-        condition: Box<Condition>,
-        /// How long.
-        span: Span,
-    },
-    /// All of these hold.
-    All(Vec<Condition>),
-    /// At least one of these holds.
-    Any(Vec<Condition>),
-    /// None of these holds; what is not known might hold.
-    None(Vec<Condition>),
-    /// Something that this version cannot see, in the words of the playbook. Never holds.
-    Unseen(String),
-}
-
-impl Condition {
-    /// How many conditions hold where this one does, at least: what tells which of two triggers
-    /// knows more about the case. What must not hold says nothing about what is the case.
-    pub fn weight(&self) -> usize {
-        match self {
-            Self::Signal { .. }
-            | Self::UnitState { .. }
-            | Self::Starts { .. }
-            | Self::Above { .. }
-            | Self::Below { .. }
-            | Self::Unseen(_) => 1,
-            Self::Held { condition, .. } => condition.weight() + 1,
-            Self::All(all) => all.iter().map(Self::weight).sum(),
-            Self::Any(any) => any.iter().map(Self::weight).min().unwrap_or(0),
-            Self::None(_) => 0,
-        }
-    }
-
-    /// This condition and all that stand in it, those of groups after their group.
-    pub fn flat(&self) -> Vec<&Self> {
-        let mut flat = vec![self];
-        match self {
-            Self::Held { condition, .. } => flat.extend(condition.flat()),
-            Self::All(group) | Self::Any(group) | Self::None(group) => {
-                flat.extend(group.iter().flat_map(Self::flat));
-            }
-            _ => {}
-        }
-        flat
-    }
 }
 
 /// What must hold just before the first step, beyond the guards that every act is asked by.
@@ -424,6 +312,33 @@ pub struct Needs {
     pub act: Option<f64>,
 }
 
+/// On which hosts a playbook is at home, by the tags that a host's configuration gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostTags {
+    /// The host bears all of these.
+    pub with: Vec<String>,
+    /// And none of these.
+    pub without: Vec<String>,
+}
+
+impl HostTags {
+    /// Whether a host with these tags is one of them.
+    pub fn admit(&self, tags: &[String]) -> bool {
+        self.with.iter().all(|tag| tags.contains(tag))
+            && !self.without.iter().any(|tag| tags.contains(tag))
+    }
+
+    /// Whether `tag` may be one: small letters, digits and `-`, at most 40, a letter first.
+    pub fn is_tag(tag: &str) -> bool {
+        tag.len() <= 40
+            && tag.starts_with(|c: char| c.is_ascii_lowercase())
+            && tag
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    }
+}
+
 /// How far a playbook or the host has come on its way to acting alone.
 #[derive(
     Clone,
@@ -478,6 +393,8 @@ pub struct Playbook {
     pub version: u32,
     /// What it is for, in words people would use at 3 a.m.
     pub describe: Describe,
+    /// On which hosts it may be used at all; on others it is as if it were not there.
+    pub hosts: HostTags,
     /// When it applies: all must hold.
     pub trigger: Vec<Condition>,
     /// None of these may hold; what is not known might hold.

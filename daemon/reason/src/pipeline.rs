@@ -75,8 +75,10 @@ pub struct State {
 
 impl State {
     /// An empty state. Call [`State::recall`] with the chain's records, oldest first, and then
-    /// [`State::begin`].
-    pub fn new(host: String, boot: BootId, policy: Policy, playbooks: Vec<Playbook>) -> Self {
+    /// [`State::begin`]. Playbooks for hosts with other tags are left out: nothing is matched with
+    /// them, and they never act.
+    pub fn new(host: String, boot: BootId, policy: Policy, mut playbooks: Vec<Playbook>) -> Self {
+        playbooks.retain(|playbook| playbook.hosts.admit(&policy.tags));
         let mut facts = Facts::default();
         facts.follow(&playbooks);
         Self {

@@ -1,7 +1,11 @@
 //! How far hostmedic may go on this host. Configuration can tighten what stands here, never
 //! loosen it.
 
-use hostmedic_model::{playbook::Phase, subject::Subject, time::Span};
+use hostmedic_model::{
+    playbook::{HostTags, Phase},
+    subject::Subject,
+    time::Span,
+};
 use serde::Deserialize;
 use wildmatch::WildMatch;
 
@@ -61,6 +65,8 @@ pub struct Policy {
     pub deduplication: Span,
     /// A held incident is looked at again after this long at the latest. Default 10 seconds.
     pub reconsider: Span,
+    /// What this host is, in words that playbooks ask for: `production`, `database`.
+    pub tags: Vec<String>,
     /// What subjects are for, which decides how full their disks may be; the first that fits holds.
     pub roles: Vec<RoleOf>,
     /// Programs that are backups, by `comm`; set from the calendar's configuration.
@@ -95,6 +101,7 @@ impl Default for Policy {
             approval_valid: Span::minutes(15),
             deduplication: Span::minutes(2),
             reconsider: Span::secs(10),
+            tags: Vec::new(),
             roles: Vec::new(),
             backup_programs: Vec::new(),
             package_programs: Vec::new(),
@@ -151,6 +158,10 @@ impl Policy {
                 self.reconsider.to_string(),
                 "within 1s and 10m",
             );
+        }
+        if let Some(tag) = self.tags.iter().find(|tag| !HostTags::is_tag(tag)) {
+            let bound = "of small letters, digits and `-`, a letter first, 40 at most";
+            return wrong("tags", format!("{tag:?}"), bound);
         }
         Ok(())
     }
@@ -214,6 +225,22 @@ mod tests {
             },
         ] {
             assert!(looser.check().is_err(), "{looser:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_a_plain_word() {
+        let tagged = |tag: &str| Policy {
+            tags: vec!["production".into(), tag.into()],
+            ..Policy::default()
+        };
+        assert_eq!(tagged("postgres-17").check(), Ok(()));
+        for tag in ["", "Database", "two words", "-x", "7", &"a".repeat(41)] {
+            let error = tagged(tag).check();
+            assert!(
+                error.is_err_and(|error| error.contains("policy.tags")),
+                "{tag}"
+            );
         }
     }
 

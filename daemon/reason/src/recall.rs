@@ -9,8 +9,8 @@ use hostmedic_model::{
     incident::{Evidence, IncidentId, IncidentStatus},
     intent::{Intent, IntentId},
     playbook::{
-        Approval, Check, Describe, Limits, Needs, Phase, Playbook, Remedy, RiskClass, StepTemplate,
-        Target, VerifyPlan,
+        Approval, Check, Describe, HostTags, Limits, Needs, Phase, Playbook, Remedy, RiskClass,
+        StepTemplate, Target, VerifyPlan,
     },
     record::{Body, Record},
     time::{At, Span},
@@ -264,6 +264,7 @@ impl State {
             name: intent.playbook.name.clone(),
             version: intent.playbook.version,
             describe: Describe::default(),
+            hosts: HostTags::default(),
             trigger: Vec::new(),
             none: Vec::new(),
             class: RiskClass::Disruptive,

@@ -143,6 +143,7 @@ fn closed_schemas_refuse_an_unknown_key_and_a_missing_one() {
                     "Command" => &["binding", "unit", "playbook"],
                     // What older records do not have.
                     "Incident" => &["parent", "similar"],
+                    "Matched" => &["advice"],
                     "Anomaly" | "Evidence" => &["forecast", "together"],
                     _ => &[],
                 };

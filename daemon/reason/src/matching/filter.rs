@@ -67,10 +67,10 @@ fn can_be_about(condition: &Condition, subject: &Subject) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use hostmedic_model::subject::UnitName;
+    use hostmedic_model::{subject::UnitName, time::BootId};
 
     use super::*;
-    use crate::playbook;
+    use crate::{pipeline::State, playbook, policy::Policy};
 
     #[test]
     fn a_full_disk_is_no_matter_of_units() {
@@ -82,5 +82,24 @@ mod tests {
         let unit = Subject::Unit(UnitName::new("web.service").unwrap());
         assert!(admits(&journal, &mount) && !admits(&journal, &unit));
         assert!(admits(&oom, &unit) && !admits(&oom, &mount) && !admits(&oom, &Subject::Host));
+    }
+
+    #[test]
+    fn a_playbook_for_other_hosts_is_not_there() {
+        let text = include_str!("../../../../playbooks/unit-oom-killed.yaml");
+        let text = text.replacen("\ntarget:", "\nhosts: { with: [database] }\ntarget:", 1);
+        let only = playbook::parse("unit-oom-killed.yaml", &text).unwrap();
+        let known = |tags: &[&str]| {
+            let policy = Policy {
+                tags: tags.iter().map(ToString::to_string).collect(),
+                ..Policy::default()
+            };
+            let boot = BootId("b".into());
+            let state = State::new("h".into(), boot, policy, vec![only.clone()]);
+            state.playbooks().len()
+        };
+        assert_eq!(known(&[]), 0);
+        assert_eq!(known(&["web"]), 0);
+        assert_eq!(known(&["web", "database"]), 1);
     }
 }

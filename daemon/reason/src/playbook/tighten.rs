@@ -29,6 +29,12 @@ pub fn loosened(before: &Playbook, after: &Playbook) -> Vec<String> {
             after.class.word()
         ),
     );
+    let fewer = |old: &[String], new: &[String]| old.iter().any(|tag| !new.contains(tag));
+    note(
+        fewer(&before.hosts.with, &after.hosts.with)
+            || fewer(&before.hosts.without, &after.hosts.without),
+        "it may be used on more hosts".to_owned(),
+    );
     let (old, new) = (Thresholds::of(before), Thresholds::of(after));
     for (what, old, new) in [
         ("be proposed", old.propose, new.propose),

@@ -28,6 +28,8 @@ pub struct Document {
     pub metadata: Option<Placed<Metadata>>,
     /// What it is for, in words. The only part that is matched by meaning.
     pub describe: Placed<Describe>,
+    /// On which hosts it may be used at all; without it, on every one.
+    pub hosts: Option<Placed<Hosts>>,
     /// When it applies.
     pub trigger: Option<Placed<Trigger>>,
     /// On what it works.
@@ -151,6 +153,18 @@ pub struct Condition {
     /// Names for parts of what was heard: `{unit: event.unit}`.
     #[serde(default)]
     pub bind: Args,
+}
+
+/// On which hosts a playbook may be used, by `tags` in `[policy]` of a host's configuration.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hosts {
+    /// The host bears all of these tags, such as `database`.
+    #[serde(default)]
+    pub with: Vec<Placed<String>>,
+    /// And none of these, such as `experiment`.
+    #[serde(default)]
+    pub without: Vec<Placed<String>>,
 }
 
 /// On what a playbook works.

@@ -1,9 +1,12 @@
 //! Samples of how incidents stand to one another.
 
 use hostmedic_model::{
+    advice::{Advice, Lowered, Said},
     anomaly::Severity,
     incident::{Child, Evidence, Incident, IncidentId, Similar},
+    matched::Matched,
     notice::{Notice, Noticed},
+    record::Body,
     subject::Subject,
     time::Span,
 };
@@ -58,4 +61,42 @@ pub(super) fn evidence() -> Vec<Evidence> {
         severity: Severity::Critical,
     });
     noticed.into_iter().map(notice).chain([child]).collect()
+}
+
+/// Rankings that a language model was asked about, with an answer and without.
+pub(super) fn advised() -> Vec<Matched> {
+    let answered = Advice {
+        model: "a-model".to_owned(),
+        question: "4f".repeat(32),
+        said: Some(Said {
+            playbook: None,
+            confidence: 0.7,
+            hypothesis: "The backup holds the memory.".to_owned(),
+        }),
+        problem: None,
+        lowered: vec![Lowered {
+            playbook: "unit-oom-killed".to_owned(),
+            from: 0.9937,
+            to: 0.84,
+        }],
+    };
+    let silent = Advice {
+        said: None,
+        problem: Some("it did not answer within 10s".to_owned()),
+        lowered: Vec::new(),
+        ..answered.clone()
+    };
+    let ranked = testing::records()
+        .into_iter()
+        .find_map(|record| match record.body {
+            Body::Matched(matched) => Some(matched),
+            _ => None,
+        });
+    let advised = |advice| {
+        ranked.clone().map(|matched| Matched {
+            advice: Some(advice),
+            ..matched
+        })
+    };
+    [answered, silent].into_iter().filter_map(advised).collect()
 }

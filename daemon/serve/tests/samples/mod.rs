@@ -62,6 +62,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("Status", json([testing::status()])),
         ("Incident", json(incidents::incidents())),
         ("Record", json(testing::records())),
+        ("Matched", json(incidents::advised())),
         ("Playbook", json(testing::playbooks())),
         ("Body", covered(bodies(), body)),
         ("Command", covered(commands(), command)),

@@ -3,7 +3,7 @@
 
 use hostmedic_model::{
     anomaly::Severity,
-    playbook::{Approval, Limits, Needs, Phase, RiskClass},
+    playbook::{Approval, HostTags, Limits, Needs, Phase, RiskClass},
     time::Span,
 };
 
@@ -150,6 +150,31 @@ impl Judge<'_> {
             }
         }
         severities
+    }
+
+    /// Tags that a host can have, and no tag on both sides.
+    pub(super) fn hosts(&mut self, hosts: &Placed<wire::Hosts>) -> HostTags {
+        for tag in hosts.with.iter().chain(&hosts.without) {
+            if !HostTags::is_tag(&tag.value) {
+                self.findings.error_help(
+                    "hosts",
+                    tag.place,
+                    format!("`{}` is no tag", tag.value),
+                    "a tag has small letters, digits and `-`, a letter first, 40 at most",
+                );
+            }
+        }
+        for tag in &hosts.with {
+            if hosts.without.iter().any(|other| other.value == tag.value) {
+                let why = format!("no host is with and without `{}`", tag.value);
+                self.findings.error("hosts", tag.place, why);
+            }
+        }
+        let tags = |tags: &[Placed<String>]| tags.iter().map(|tag| tag.value.clone()).collect();
+        HostTags {
+            with: tags(&hosts.with),
+            without: tags(&hosts.without),
+        }
     }
 
     /// The target must be one thing that the trigger named.

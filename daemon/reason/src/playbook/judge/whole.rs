@@ -1,7 +1,7 @@
 //! The playbook as a whole: which sections it must have, and whether they agree.
 
 use hostmedic_model::playbook::{
-    Approval, Describe, Limits, Needs, Phase, Playbook, Remedy, RiskClass,
+    Approval, Describe, HostTags, Limits, Needs, Phase, Playbook, Remedy, RiskClass,
 };
 use hostmedic_model::time::Span;
 
@@ -37,6 +37,10 @@ impl Judge<'_> {
         let (all, none) = trigger
             .map(|trigger| self.trigger(trigger, class))
             .unwrap_or_default();
+        let hosts = document
+            .hosts
+            .as_ref()
+            .map_or_else(HostTags::default, |hosts| self.hosts(hosts));
         if let Some(target) = self.need(document, "target", document.target.as_ref()) {
             self.target(target, class);
         }
@@ -73,6 +77,7 @@ impl Judge<'_> {
             name: name?,
             version: metadata.version.value,
             describe,
+            hosts,
             trigger: all,
             none,
             class,
@@ -315,6 +320,7 @@ impl Judge<'_> {
             name,
             version: 0,
             describe,
+            hosts: HostTags::default(),
             trigger: Vec::new(),
             none: Vec::new(),
             class: RiskClass::ReadOnly,

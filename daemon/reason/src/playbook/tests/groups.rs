@@ -285,3 +285,35 @@ fn the_loop_waits_for_what_has_to_last() {
     let restarted = format!("{sign}, {{ at: 10s, {FAILED}, restarts: 1 }}");
     decided(&restarted, nothing);
 }
+
+#[test]
+fn hosts_are_told_by_their_tags() {
+    let with = |hosts: &str| {
+        let before = "target: {";
+        assert!(GOOD.contains(before));
+        check(
+            FILE,
+            &GOOD.replacen(before, &format!("hosts: {hosts}\n{before}"), 1),
+        )
+    };
+    let read = with("{ with: [database], without: [experiment] }");
+    assert_eq!(read.findings, []);
+    let hosts = read.playbook.unwrap().hosts;
+    let tags = |tags: &[&str]| tags.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for (tagged, admitted) in [
+        (tags(&["database", "production"]), true),
+        (tags(&[]), false),
+        (tags(&["production"]), false),
+        (tags(&["database", "experiment"]), false),
+    ] {
+        assert_eq!(hosts.admit(&tagged), admitted, "{tagged:?}");
+    }
+    assert!(hostmedic_model::playbook::HostTags::default().admit(&[]));
+    for wrong in [
+        "{ with: [Data Base] }",
+        "{ with: [database], without: [database] }",
+        "{ of: [database] }",
+    ] {
+        assert!(!with(wrong).is_ok(), "{wrong}");
+    }
+}

@@ -6,8 +6,8 @@ use hostmedic_model::{
     command::Inhibit,
     loss::QueueCounters,
     playbook::{
-        Approval, Check, Condition, Describe, Limits, Needs, Phase, Playbook, Remedy, RiskClass,
-        StepTemplate, Target, Verb, VerifyPlan,
+        Approval, Check, Condition, Describe, HostTags, Limits, Needs, Phase, Playbook, Remedy,
+        RiskClass, StepTemplate, Target, Verb, VerifyPlan,
     },
     sample::Measure,
     signal::SignalKind,
@@ -123,6 +123,7 @@ pub fn playbooks() -> Vec<Playbook> {
             signals: vec!["ActiveState=failed".to_owned()],
             not_for: vec!["planned work".to_owned()],
         },
+        hosts: HostTags::default(),
         trigger,
         none: vec![Condition::Unseen(
             "signal security.incident_active".to_owned(),
