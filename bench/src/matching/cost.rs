@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use hostmedic_embed::{Kernel, Model, SHIPPED_SHA256};
 use hostmedic_index::{Cache, Graph};
 use hostmedic_reason::matching::{
-    catalogue::{Catalogue, Query},
+    catalogue::{Catalogue, Query, SCAN_MAX},
     dense::{Nearest, Scan},
     entry::Entry,
 };
@@ -135,6 +135,10 @@ fn library(data: &Data) -> Vec<Entry> {
 fn build(entries: &[Entry], cache: &mut Cache) -> Result<Catalogue> {
     let embed = |text: &str| cache.vector(text, |text| Model::shipped().embed(text));
     let catalogue = Catalogue::build(entries, embed);
+    // As the daemon does: a small library is scanned.
+    if catalogue.len() <= SCAN_MAX {
+        return Ok(catalogue);
+    }
     let graph = Graph::build(catalogue.vectors())?;
     Ok(catalogue.with_index(Box::new(graph)))
 }
