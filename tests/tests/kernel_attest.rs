@@ -72,6 +72,7 @@ fn wrong_process_id_disables_every_hook() {
 fn wrong_cgroup_disables_every_hook() {
     check(&[("OFF_KN_ID", 0)], [Absent; 3], "attest");
     check(&[("OFF_CSS_SET_DFL", 0)], [Absent; 3], "attest");
+    check(&[("OFF_CGROUP_SERIAL", 0)], [Absent; 3], "attest");
 }
 
 #[test]

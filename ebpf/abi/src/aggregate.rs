@@ -71,6 +71,9 @@ pub struct Row {
 )]
 #[repr(C)]
 pub struct Seat {
+    /// Serial number of the cgroup, by which the hook knows it again: no other has had it since the
+    /// boot, and it is read more cheaply than the id.
+    pub serial: u64,
     /// cgroup v2 id; 0 when unknown.
     pub cgroup_id: u64,
     /// How many that are not in `PROCESSES` yet.
@@ -122,7 +125,7 @@ pub struct SpillSlot {
 }
 
 const _: () = assert!(size_of::<Key>() == 24 && size_of::<Tally>() == 16);
-const _: () = assert!(ROW_WORDS == crate::COUNTERS + 5);
+const _: () = assert!(ROW_WORDS == crate::COUNTERS + 6);
 const _: () = assert!(size_of::<FlowKey>() == 32 && size_of::<SpillSlot>() == 152);
 
 /// [`Key::c`] of a drop: no port is known.

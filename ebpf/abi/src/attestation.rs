@@ -35,6 +35,8 @@ pub struct Attestation {
     pub leader_started_boot_ns: u64,
     /// `task->cgroups->dfl_cgrp->kn->id`.
     pub cgroup_id: u64,
+    /// `task->cgroups->dfl_cgrp->self.serial_nr`.
+    pub cgroup_serial: u64,
     /// `task->comm`.
     pub comm: [u8; COMM_LEN],
     /// `task->group_leader->comm`.
@@ -61,4 +63,4 @@ pub struct Attestation {
     pub threads: u32,
 }
 
-const _: () = assert!(size_of::<Attestation>() == 120);
+const _: () = assert!(size_of::<Attestation>() == 128);

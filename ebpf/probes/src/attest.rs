@@ -9,7 +9,7 @@ use hostmedic_abi::{Attestation, FILLED_CGROUP, FILLED_EXIT, FILLED_SCORE, FILLE
 
 use crate::{
     emit::attest,
-    kernel::{Task, current_cgroup_id, current_pid_tgid, is_attesting, now_boot_ns},
+    kernel::{Cgroup, Task, current_cgroup_id, current_pid_tgid, is_attesting, now_boot_ns},
 };
 
 /// Who the thread is.
@@ -34,7 +34,10 @@ fn attest_task(ctx: BtfTracePointContext) {
 #[btf_tracepoint(function = "sched_process_exit")]
 fn attest_cgroup(ctx: BtfTracePointContext) {
     if let Some(task) = attesting(&ctx) {
-        fill(FILLED_CGROUP, |record| record.cgroup_id = task.cgroup_id());
+        fill(FILLED_CGROUP, |record| {
+            record.cgroup_id = task.cgroup_id();
+            record.cgroup_serial = task.cgroup().map_or(0, Cgroup::serial);
+        });
     }
 }
 

@@ -41,11 +41,20 @@ pub use self::{
     task::{Task, group_dead, has_score, has_signals, has_victim_task, is_sent_by_kernel},
 };
 
-/// Declares globals that the daemon sets before the program is loaded.
+/// Declares globals that the daemon sets before the program is loaded. Those that the hooks of
+/// processes need each time are declared as `often`: the linker sorts globals by name, and theirs
+/// would lie on three cache lines; in a section of their own they lie on one.
 macro_rules! frozen {
     ($($(#[$doc:meta])* $name:ident: $kind:ty;)+) => {
+        frozen! { in ".rodata": $($(#[$doc])* $name: $kind;)+ }
+    };
+    (often: $($(#[$doc:meta])* $name:ident: $kind:ty;)+) => {
+        frozen! { in ".rodata.often": $($(#[$doc])* $name: $kind;)+ }
+    };
+    (in $section:literal: $($(#[$doc:meta])* $name:ident: $kind:ty;)+) => {
         $(
             $(#[$doc])*
+            #[unsafe(link_section = $section)]
             #[unsafe(no_mangle)]
             static $name: aya_ebpf::Global<$kind> = aya_ebpf::Global::new(0);
         )+
@@ -57,11 +66,14 @@ use frozen;
 #[btf_map]
 static LATE: Array<u32, { LATES as usize }> = Array::new();
 
-frozen! {
+frozen! { often:
     /// Exec has to remember processes, because `mark_victim` names only a thread id.
     KEEP_RECENT: u8;
     /// Nanoseconds of a tick; the daemon has it from the resolution of the coarse clocks.
     TICK_NS: u64;
+}
+
+frozen! {
     /// Name of the thread that attests, first and second half.
     NONCE_LOW: u64;
     NONCE_HIGH: u64;

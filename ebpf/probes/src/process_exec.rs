@@ -20,7 +20,7 @@ fn process_exec(ctx: BtfTracePointContext) {
     let Some(task) = Task::argument(&ctx, 0) else {
         return run.end(Counter::Filtered);
     };
-    let cgroup_id = task.cgroup_id();
+    let cgroup_id = count_deed(&mut run, task);
     if keep_recent() {
         remember(
             task.tgid(),
@@ -31,7 +31,6 @@ fn process_exec(ctx: BtfTracePointContext) {
             },
         );
     }
-    count_deed(&mut run, cgroup_id);
     if !may_tell(&mut run) {
         return end_untold(run);
     }

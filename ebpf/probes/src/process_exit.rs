@@ -30,8 +30,7 @@ fn process_exit(ctx: BtfTracePointContext) {
     if !is_last {
         return run.end(Counter::Filtered);
     }
-    let cgroup_id = task.cgroup_id();
-    count_deed(&mut run, cgroup_id);
+    let cgroup_id = count_deed(&mut run, task);
     if !may_tell(&mut run) {
         return end_untold(run);
     }

@@ -22,6 +22,6 @@ fn process_fork(ctx: BtfTracePointContext) {
     if child.tgid() != child.tid() {
         return run.end(Counter::Filtered);
     }
-    count_deed(&mut run, parent.cgroup_id());
+    count_deed(&mut run, parent);
     end_untold(run);
 }

@@ -16,7 +16,7 @@ use hostmedic_abi::{Counter, FlowKey, Hook, Key, Seat, Tally};
 
 use crate::{
     emit::Run,
-    kernel::{now_boot_ns, now_tick, tick_ns},
+    kernel::{Cgroup, Task, now_boot_ns, now_tick, tick_ns},
 };
 
 /// Signals by cgroup; forks, execs and exits of the cgroups that have left their seats.
@@ -65,13 +65,17 @@ pub fn count(book: Book, key: Key, amount: u64) -> bool {
     }
 }
 
-/// Counts what a process of `cgroup_id` did, in the seat of the run's hook.
+/// Counts what `task` did, in the seat of the run's hook; the id of its cgroup, 0 when unknown.
 #[inline(always)]
-pub fn count_deed(run: &mut Run, cgroup_id: u64) {
-    if run.seat().cgroup_id != cgroup_id {
+pub fn count_deed(run: &mut Run, task: Task) -> u64 {
+    let cgroup = task.cgroup();
+    let serial = cgroup.map_or(u64::MAX, Cgroup::serial);
+    // A seat nobody has taken yet has the serial number of the root.
+    if run.seat().serial != serial || run.seat().cgroup_id == 0 {
         let left = *run.seat();
         *run.seat() = Seat {
-            cgroup_id,
+            serial,
+            cgroup_id: cgroup.map_or(0, Cgroup::id),
             ..Seat::default()
         };
         let key = Key::of(run.hook(), left.cgroup_id);
@@ -80,6 +84,7 @@ pub fn count_deed(run: &mut Run, cgroup_id: u64) {
         }
     }
     run.seat().count += 1;
+    run.seat().cgroup_id
 }
 
 /// Whether what was counted may be told as well, as [`is_within_share`] says. The seat remembers a

@@ -33,6 +33,10 @@ const SIGNAL_GROUP_EXIT: u32 = 4;
 const SIGNAL_BITS_MAX: u32 = 0x1000;
 /// Threads that may come or go while we count them.
 const THREADS_SLACK: u32 = 64;
+/// Id of the root of the unified tree (`cgroup_root` is inode 1 of its file system).
+const ROOT_CGROUP: u64 = 1;
+/// More cgroups than any host makes between two boots.
+const MAX_SERIAL: u64 = 1 << 40;
 
 /// A name that no other thread has: as long as the kernel keeps, and random.
 pub(crate) struct Nonce {
@@ -240,10 +244,18 @@ fn judge_leader_start(record: &Attestation, own: &Own) -> Result<(), String> {
 fn judge_cgroup(record: &Attestation, own: &Own) -> Result<(), String> {
     const WALK: &str = "task->cgroups->dfl_cgrp->kn->id";
     same(WALK, record.cgroup_id, record.helper_cgroup_id)?;
-    match own.cgroup_inode {
-        Some(inode) => same(WALK, record.cgroup_id, inode),
-        None => Ok(()),
+    if let Some(inode) = own.cgroup_inode {
+        same(WALK, record.cgroup_id, inode)?;
     }
+    // The kernel tells nobody, but it counts from 1 and gives the root none (`cgroup_create` in
+    // kernel/cgroup/cgroup.c); an address, or two numbers beside each other, are far beyond.
+    let serial = record.cgroup_serial;
+    if serial > MAX_SERIAL || (serial == 0 && record.cgroup_id != ROOT_CGROUP) {
+        return Err(format!(
+            "task->cgroups->dfl_cgrp->self.serial_nr is {serial}, which no cgroup has"
+        ));
+    }
+    Ok(())
 }
 
 fn judge_exit(record: &Attestation, own: &Own) -> Result<(), String> {

@@ -10,6 +10,7 @@ fn truth() -> (Attestation, Own) {
         started_boot_ns: 8_999_000_000,
         leader_started_boot_ns: 8_000_000_000,
         cgroup_id: 55,
+        cgroup_serial: 2001,
         comm: *b"hm-0123456789ab\0",
         leader_comm: *b"medicd\0\0\0\0\0\0\0\0\0\0",
         filled: FILLED_TASK | FILLED_CGROUP | FILLED_EXIT | FILLED_SCORE,
@@ -93,6 +94,8 @@ fn each_lie_about_the_task_is_found() {
 fn each_lie_about_the_cgroup_is_found() {
     check(|r, _| r.cgroup_id = 0, &[Group::Cgroup]);
     check(|r, _| r.cgroup_id = 54, &[Group::Cgroup]);
+    check(|r, _| r.cgroup_serial = 0, &[Group::Cgroup]);
+    check(|r, _| r.cgroup_serial = u64::MAX << 32, &[Group::Cgroup]);
     check(|_, own| own.cgroup_inode = Some(1), &[Group::Cgroup]);
 }
 

@@ -84,7 +84,7 @@ use Group::{
 
 /// Every field, as in the headers that the probes' files name.
 #[rustfmt::skip]
-pub(crate) const FIELDS: [Field; 67] = [
+pub(crate) const FIELDS: [Field; 68] = [
     field("OFF_TASK_TGID", "task_struct", "tgid", 4, &[Task]),
     field("OFF_TASK_PID", "task_struct", "pid", 4, &[Task]),
     field("OFF_TASK_LEADER", "task_struct", "group_leader", 8, &[Task]),
@@ -92,6 +92,7 @@ pub(crate) const FIELDS: [Field; 67] = [
     field("OFF_TASK_COMM", "task_struct", "comm", 8, &[Task]),
     field("OFF_TASK_CGROUPS", "task_struct", "cgroups", 8, &[Cgroup]),
     field("OFF_CSS_SET_DFL", "css_set", "dfl_cgrp", 8, &[Cgroup]),
+    field("OFF_CGROUP_SERIAL", "cgroup", "self.serial_nr", 8, &[Cgroup]),
     field("OFF_CGROUP_KN", "cgroup", "kn", 8, &[Cgroup]),
     field("OFF_KN_ID", "kernfs_node", "id", 8, &[Cgroup]),
     field("OFF_TASK_SIGNAL", "task_struct", "signal", 8, &[Exit, Score]),

@@ -3,8 +3,12 @@
 
 use super::{Arguments, Object, frozen, hop, load, peek};
 
-frozen! {
+frozen! { often:
     OFF_CSS_SET_DFL: u32;
+    OFF_CGROUP_SERIAL: u32;
+}
+
+frozen! {
     OFF_CGROUP_KN: u32;
     OFF_CGROUP_ROOT: u32;
     OFF_ROOT_HIERARCHY: u32;
@@ -57,6 +61,13 @@ impl Cgroup {
     #[inline(always)]
     pub fn id(self) -> u64 {
         hop(self.0, &OFF_CGROUP_KN).map_or(0, |node| load(node, &OFF_KN_ID))
+    }
+
+    /// A number that no other cgroup has had since the boot; 0 for the root. On a cache line less
+    /// than the id.
+    #[inline(always)]
+    pub fn serial(self) -> u64 {
+        load(self.0, &OFF_CGROUP_SERIAL)
     }
 
     /// Whether it belongs to the unified tree: `cgrp_dfl_root` is hierarchy 0 (cgroups(7)).

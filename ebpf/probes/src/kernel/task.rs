@@ -5,13 +5,18 @@ use hostmedic_abi::{COMM_LEN, TaskId};
 
 use super::{Arguments, Cgroup, Object, cgroup, frozen, hop, load, peek};
 
-frozen! {
+frozen! { often:
     OFF_TASK_TGID: u32;
     OFF_TASK_PID: u32;
+    OFF_TASK_CGROUPS: u32;
+    /// `sched_process_exit` says whether the whole group is dead.
+    HAS_GROUP_DEAD: u8;
+}
+
+frozen! {
     OFF_TASK_LEADER: u32;
     OFF_TASK_START: u32;
     OFF_TASK_COMM: u32;
-    OFF_TASK_CGROUPS: u32;
     OFF_TASK_SIGNAL: u32;
     OFF_TASK_EXIT_CODE: u32;
     OFF_TASK_MM: u32;
@@ -34,8 +39,6 @@ frozen! {
     HAS_RSS: u8;
     /// The kernel's kills are remembered by `signal_fatal`.
     HAS_SIGNALS: u8;
-    /// `sched_process_exit` says whether the whole group is dead.
-    HAS_GROUP_DEAD: u8;
 }
 
 /// `SIGNAL_GROUP_EXIT`: the group's exit code counts (include/linux/sched/signal.h).
