@@ -3,6 +3,8 @@
 //! BERT (Devlin et al., 2018) with activations rounded to whole numbers per row before each
 //! matrix. Nothing here can fail: `file.rs` has checked the shapes and the sizes of the numbers.
 
+use std::array;
+
 use hostmedic_model::vector::DIMENSIONS;
 
 use crate::{
@@ -115,23 +117,31 @@ fn attend(
         for token in 0..count {
             let query = &scratch.qkv[token * STRIDE + at..][..HEAD];
             score(query, &scratch.keys, &mut scratch.attention, count);
-            let mut context = [0.0; HEAD];
-            let values = scratch
-                .qkv
-                .chunks_exact(STRIDE)
-                .map(|row| &row[2 * DIMENSIONS + at..][..HEAD]);
-            for (share, value) in scratch.attention[..count].iter().zip(values) {
-                for (context, value) in context.iter_mut().zip(value) {
-                    *context += share * value;
-                }
+            let context = &mut scratch.context[token * DIMENSIONS + at..][..HEAD];
+            for (block, context) in context.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                let values = &scratch.qkv[2 * DIMENSIONS + at + block * LANES..];
+                *context = mixed(&scratch.attention[..count], values, STRIDE);
             }
-            scratch.context[token * DIMENSIONS + at..][..HEAD].copy_from_slice(&context);
         }
     }
     scratch.quantised.fill(&scratch.context, DIMENSIONS);
     apply(&layer.out, &scratch.quantised, &mut scratch.narrow, tiles);
     add(states, &scratch.narrow);
     normalise(states, &layer.after_attention);
+}
+
+/// The sum of the first numbers of each row, each row times its share.
+#[inline(always)]
+fn mixed(shares: &[f32], rows: &[f32], stride: usize) -> [f32; LANES] {
+    let mut sums = [0.0; LANES];
+    for (share, row) in shares.iter().zip(rows.chunks(stride)) {
+        if let Some(values) = row.first_chunk::<LANES>() {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += share * value;
+            }
+        }
+    }
+    sums
 }
 
 /// How much a token takes from each of `count` others: shares that sum to one.
@@ -150,9 +160,10 @@ fn score(query: &[f32], keys: &[f32], attention: &mut [f32], count: usize) {
         }
         *attention = sums.map(|sum| sum * SCALE);
     }
-    let most = attention[..count].iter().copied().fold(f32::MIN, f32::max);
+    attention[count..].fill(f32::MIN);
+    let most = math::most(attention);
     for share in attention.iter_mut() {
-        *share = math::exp((*share - most).min(0.0));
+        *share = math::exp(*share - most);
     }
     attention[count..].fill(0.0);
     let scale = 1.0 / math::sum(attention);
@@ -225,7 +236,7 @@ impl Quantised {
                 let factor = if peak > 0.0 { 127.0 / peak } else { 0.0 };
                 scales[row] = peak / 127.0;
                 for (rounded, value) in self.row.iter_mut().zip(values) {
-                    *rounded = math::round(value * factor) as i32 as i8;
+                    *rounded = math::round(value * factor) as i8;
                 }
                 totals[row] = self.row.iter().map(|value| i32::from(*value)).sum();
                 for (quad, quads) in self.row.as_chunks::<4>().0.iter().zip(&mut *quads) {
@@ -262,11 +273,7 @@ fn apply(linear: &Linear<'_>, rows: &Quantised, out: &mut [f32], tiles: impl Til
                 .zip(out.chunks_exact_mut(linear.n_out))
             {
                 let out = &mut out.as_chunks_mut::<TILE_OUT>().0[block];
-                for (out, (sum, (scale, bias))) in
-                    out.iter_mut().zip(sums.iter().zip(scale.iter().zip(bias)))
-                {
-                    *out = *sum as f32 * (step * scale) + bias;
-                }
+                *out = array::from_fn(|at| sums[at] as f32 * (step * scale[at]) + bias[at]);
             }
         }
     }

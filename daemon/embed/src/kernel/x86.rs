@@ -84,7 +84,7 @@ impl Tiles for Vnni {
 /// Rows of activations whose sums fit into the sixteen registers of AVX2 together.
 const HALF: usize = TILE_ROWS / 2;
 
-/// `maddubs` multiplies unsigned by signed: the sign of the activation moves to the weight. Two
+/// `maddubs` multiplies unsigned by signed: the sign of the weight moves to the activation. Two
 /// products are at most 2 * 127 * 127 and fit into its 16 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -95,12 +95,13 @@ fn dot_avx2(activations: &[Quads], weights: &[[u8; 64]]) -> Sums {
         let mut registers = [[_mm256_setzero_si256(); 2]; HALF];
         for (quads, weights) in activations.iter().zip(weights) {
             let weights = [load_avx2(weights, 0), load_avx2(weights, 1)];
+            let sizes = [_mm256_abs_epi8(weights[0]), _mm256_abs_epi8(weights[1])];
             for (row, registers) in registers.iter_mut().enumerate() {
                 let quad = i32::from_le_bytes(quads[half * HALF + row].map(i8::cast_unsigned));
                 let quad = _mm256_set1_epi32(quad);
-                let size = _mm256_abs_epi8(quad);
-                for (register, weights) in registers.iter_mut().zip(weights) {
-                    let pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(weights, quad));
+                for (part, register) in registers.iter_mut().enumerate() {
+                    let signed = _mm256_sign_epi8(quad, weights[part]);
+                    let pairs = _mm256_maddubs_epi16(sizes[part], signed);
                     *register = _mm256_add_epi32(*register, _mm256_madd_epi16(pairs, ones));
                 }
             }
