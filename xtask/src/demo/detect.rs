@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(330);
 /// One load.
 struct Load {
     name: &'static str,
+    /// What it needs while all is calm, so that the daemon knows it.
+    before: Option<&'static str>,
     /// Begins it.
     begin: &'static str,
     /// Ends it.
@@ -40,6 +42,7 @@ struct Load {
 const LOADS: [Load; 4] = [
     Load {
         name: "a CPU hog: one busy loop for each CPU",
+        before: None,
         begin: "for n in $(seq $(nproc)); do systemd-run -q --unit=hog-$n sh -c 'while :; do :; done'; done",
         end: "systemctl stop 'hog-*.service'",
         told_by: &[Measure::CpuBusyRatio, Measure::CpuPressureSomeRatio],
@@ -47,6 +50,7 @@ const LOADS: [Load; 4] = [
     },
     Load {
         name: "packets lost in a network namespace: 8 Mbit/s of UDP through a queue of 2 Mbit/s",
+        before: None,
         begin: "tc qdisc add dev lo root tbf rate 2mbit burst 5kb limit 5000 && systemd-run -q --unit=sender perl -MIO::Socket::INET -e \
                 'my $out = IO::Socket::INET->new(Proto => \"udp\", PeerAddr => \"127.0.0.1:7777\"); \
                  while (1) { $out->send(\"x\" x 1000) for 1..10; select undef, undef, undef, 0.01 }'",
@@ -56,6 +60,7 @@ const LOADS: [Load; 4] = [
     },
     Load {
         name: "a disk that fills: 128 MB, 2 MB a second",
+        before: None,
         begin: "mount -o remount,size=128M /run && systemd-run -q --unit=filler sh -c \
                 'while head -c 2000000 /dev/zero >> /run/filler; do sleep 1; done'",
         end: "systemctl stop filler.service; rm -f /run/filler",
@@ -63,10 +68,13 @@ const LOADS: [Load; 4] = [
         about: "/run",
     },
     Load {
-        name: "a memory leak: 50 MB a minute",
-        begin: "systemd-run -q --unit=leak perl -e \
-                'while (1) { push @x, \"x\" x 833_000; select undef, undef, undef, 1 }'",
-        end: "systemctl stop leak.service",
+        name: "a memory leak: a service that ran well takes 50 MB a minute",
+        before: Some(
+            "systemd-run -q --unit=leak perl -e \
+             'while (1) { push @x, \"x\" x 833_000 if -e \"/run/leak\"; select undef, undef, undef, 1 }'",
+        ),
+        begin: "touch /run/leak",
+        end: "systemctl stop leak.service; rm -f /run/leak",
         told_by: &[
             Measure::UnitAnonBytes,
             Measure::UnitMemoryBytes,
@@ -81,6 +89,9 @@ const LOADS: [Load; 4] = [
 /// # Errors
 /// If a load cannot be made, or the daemon does not answer.
 pub(crate) fn play(stage: &Stage) -> Result<bool> {
+    for before in LOADS.iter().filter_map(|load| load.before) {
+        stage.system.sh(before)?;
+    }
     println!("\nlearning what is calm: {CALM_SAMPLES} samples, one every {EVERY}");
     let patience = Duration::from_secs(60 + 2 * CALM_SAMPLES);
     wait_for("enough calm samples", patience, || {

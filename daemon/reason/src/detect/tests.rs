@@ -42,6 +42,7 @@ fn at(row: u64) -> At {
 fn sample(at: At, measure: Measure, value: f64) -> Sample {
     let subject = match measure {
         Measure::DiskUsedRatio | Measure::JournalShareRatio => Subject::Mount("/srv".into()),
+        Measure::UnitAnonBytes => Subject::Unit("app.service".to_owned().try_into().unwrap()),
         _ => Subject::Host,
     };
     Sample {
@@ -184,6 +185,33 @@ fn a_hog_is_caught_at_its_second_sample_young_and_old() {
         assert!(raised[0].deviation > 5.0);
         let more = (2..100).flat_map(|row| feed(&mut state, calm + row, CPU, 0.95));
         assert_eq!(more.count(), 0, "said once");
+    }
+}
+
+/// Samples of 30 s until a service of 40 MiB that now takes 25 MiB each is told, after so much calm.
+fn samples_until_a_leak_is_told(calm: u64) -> Option<u64> {
+    const MIB: f64 = 1024.0 * 1024.0;
+    let mut state = state();
+    for row in 0..calm {
+        feed(
+            &mut state,
+            row,
+            Measure::UnitAnonBytes,
+            MIB * (40.0 + noise(row)),
+        );
+    }
+    (1..120).find(|leaked| {
+        let value = MIB * (40.0 + 25.0 * *leaked as f64);
+        !feed(&mut state, calm + leaked, Measure::UnitAnonBytes, value).is_empty()
+    })
+}
+
+#[test]
+fn a_leak_is_caught_young_and_old() {
+    // Of a service known for a day in two minutes; before that, growth must be sure by itself.
+    for (calm, within) in [(HOUR, 30), (6 * HOUR, 30), (DAY + 100, 4), (7 * DAY, 4)] {
+        let told = samples_until_a_leak_is_told(calm);
+        assert!(told.is_some_and(|told| told <= within), "{calm}: {told:?}");
     }
 }
 
