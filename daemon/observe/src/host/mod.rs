@@ -3,6 +3,7 @@
 //! Without it there are no baselines, and a full disk would be found by the service that dies.
 //! A source that cannot be read is named as a [`SourceProblem`]; it never becomes a zero.
 
+mod anonymous;
 pub mod clock;
 mod cost;
 pub mod devices;

@@ -17,7 +17,7 @@ use hostmedic_model::{
     subject::{Subject, UnitName},
 };
 
-use super::{Taken, ratio, rise::Rises, stalls};
+use super::{Taken, anonymous, ratio, rise::Rises, stalls};
 use crate::subject::{Subjects, v2_root};
 
 /// What the last round counted for each unit.
@@ -103,13 +103,21 @@ fn memory(own: &[(&String, &UnitName)], taken: &mut Taken) {
         return taken.problem("unit memory", "no memory controller is mounted");
     };
     let stat = Controller::find("memory", "memory.stat", "memory.stat");
-    let mut unread = 0_u32;
+    let processes = v2_root();
+    let (mut added_up, mut unread) = (0_u32, 0_u32);
     for (path, unit) in own {
+        let subject = Subject::Unit((*unit).clone());
         let Some(bytes) = used.number(path) else {
-            unread += 1;
+            let directory = processes.as_ref().map(|root| below(root, path));
+            match directory.and_then(|directory| anonymous::of_processes(&directory)) {
+                Some(anon) => {
+                    added_up += 1;
+                    taken.sample(subject, Measure::UnitAnonBytes, anon as f64);
+                }
+                None => unread += 1,
+            }
             continue;
         };
-        let subject = Subject::Unit((*unit).clone());
         taken.sample(subject.clone(), Measure::UnitMemoryBytes, bytes as f64);
         if let Some(anon) = stat.as_ref().and_then(|stat| stat.anon(path)) {
             taken.sample(subject.clone(), Measure::UnitAnonBytes, anon as f64);
@@ -122,9 +130,11 @@ fn memory(own: &[(&String, &UnitName)], taken: &mut Taken) {
             taken.sample(subject, Measure::UnitMemoryLimitRatio, ratio(bytes, limit));
         }
     }
-    if unread > 0 {
+    if added_up + unread > 0 {
         let reason = format!(
-            "{unread} units have no {}: memory is not accounted for them",
+            "{} units have no {}: memory is not accounted for them; of {added_up} the anonymous \
+             memory of their processes is added up instead",
+            added_up + unread,
             used.file
         );
         taken.problem("unit memory", reason);
