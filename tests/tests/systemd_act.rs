@@ -376,13 +376,24 @@ async fn last_words_are_captured() {
     assert_eq!(captured.missing.len(), 1, "{:?}", captured.missing);
 }
 
-/// Goal: the memory of a running unit is sampled and captured where the kernel accounts it.
+/// Goal: the memory of a running unit is sampled and captured where the kernel accounts it, and that
+/// of its processes sampled where it does not.
 /// Method: on a hybrid host, its main process is put into a v1 memory cgroup at the unit's path,
 /// as systemd itself does there.
 #[tokio::test]
 async fn memory_of_a_running_unit_is_seen() {
     let machine = boot();
     start(&machine, "hungry.service", SLEEPER);
+    let subjects = Subjects::below(&machine.cgroup_below());
+    let (samples, problems) = Sampler::new(subjects.clone()).sample(now());
+    let anonymous = samples.iter().find(|sample| {
+        sample.series.subject == Subject::Unit(unit("hungry.service"))
+            && sample.series.measure == Measure::UnitAnonBytes
+    });
+    assert!(
+        anonymous.is_some_and(|sample| sample.value > 0.0),
+        "{problems:?}"
+    );
     let path = format!("{}/system.slice/hungry.service", machine.cgroup_below());
     let v1 = Path::new("/sys/fs/cgroup/memory");
     if v1.join("memory.usage_in_bytes").exists() {
@@ -391,7 +402,6 @@ async fn memory_of_a_running_unit_is_seen() {
         let pid = machine.main_pid("hungry.service").unwrap().to_string();
         std::fs::write(cgroup.join("cgroup.procs"), pid).unwrap();
     }
-    let subjects = Subjects::below(&machine.cgroup_below());
     let (samples, problems) = Sampler::new(subjects.clone()).sample(now());
     let series = Series {
         subject: Subject::Unit(unit("hungry.service")),
