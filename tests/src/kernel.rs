@@ -273,6 +273,14 @@ impl Capture {
         }
     }
 
+    /// The rare events that have come; they stay part of the account.
+    pub fn rare_so_far(&mut self) -> &[KernelEvent] {
+        while let Ok(event) = self.rare.try_recv() {
+            self.taken.push(event);
+        }
+        &self.taken
+    }
+
     /// What was said about `hook` at the start.
     pub fn report(&self, hook: &str) -> &HookReport {
         let mut reports = self.reports.iter();

@@ -1,8 +1,7 @@
 //! What goes wrong in the network is counted under its reason, its interface and its owner.
 //!
-//! `transmit_timeout` has no test here: the kernel's watchdog looks only at drivers that can be
-//! reset (`ndo_tx_timeout`), which veth, dummy and the other devices of software are not, so it
-//! takes hardware that hangs.
+//! `transmit_timeout` is tested in `vm_network`: the kernel's watchdog looks only at drivers that
+//! can be reset (`ndo_tx_timeout`), which veth, dummy and most devices of software are not.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 

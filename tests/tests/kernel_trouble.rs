@@ -9,7 +9,7 @@ use std::{
     io::{BufRead as _, BufReader},
     os::unix::fs::FileExt as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use hostmedic_model::{
@@ -18,22 +18,13 @@ use hostmedic_model::{
 };
 use hostmedic_observe::kernel::{About, KernelEvent, Options};
 use hostmedic_tests::{
+    host::Reaped,
     kernel::{Capture, Cgroup, boot_ns, child_in, is_emulated},
     storage::{Frozen, Loop, Mount, Setting, need_module, run},
 };
 
 /// Settings of the kernel's search for hung tasks.
 const SYSCTL: &str = "/proc/sys/kernel/hung_task";
-
-/// Killed and waited for when dropped.
-struct Reaped(Child);
-
-impl Drop for Reaped {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn hung(event: &KernelEvent, pid: u32) -> Option<&HungTask> {
     match &event.fact {

@@ -72,6 +72,15 @@ pub(super) fn run(
     for log in [&logs.console, &logs.tests] {
         qemu.args(["-serial", &format!("file:{}", log.display())]);
     }
+    // The monitor stands at the third serial port, so that a test can break its own machine, and
+    // there is a port that PCIe errors can come from (`tests/tests/vm_hardware.rs`).
+    let monitor = logs.console.with_file_name("monitor");
+    let at = |id: &str, more: &str| format!("socket,id={id},path={}{more}", monitor.display());
+    qemu.args(["-chardev", &at("monitor", ",server=on,wait=off")]);
+    qemu.args(["-mon", "chardev=monitor"]);
+    qemu.args(["-chardev", &at("inside", "")]);
+    qemu.args(["-serial", "chardev:inside"]);
+    qemu.args(["-device", "pcie-root-port,id=root-port"]);
     let mut child = command::spawn(&mut qemu)?;
 
     let mut reader = Reader::new(tests);
