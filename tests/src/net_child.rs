@@ -11,7 +11,10 @@ use std::{
     fs::{self, File},
     io::{Read as _, Write as _, stdin},
     net::{TcpListener, TcpStream, UdpSocket},
-    os::fd::AsFd as _,
+    os::{
+        fd::AsFd as _,
+        unix::net::{UnixListener, UnixStream},
+    },
     thread,
 };
 
@@ -35,6 +38,8 @@ fn main() {
             "serve" => return serve(&next(), read_all),
             "leave" => return serve(&next(), leave_unread),
             "call" => return call(&next()),
+            "serve-unix" => return serve_unix(&next()),
+            "call-unix" => return call_unix(&next()),
             verb => panic!("unknown verb {verb}"),
         }
     }
@@ -64,6 +69,20 @@ fn serve(address: &str, each: fn(TcpStream)) {
         }
     });
     // Until the input ends.
+    let _ = stdin().read(&mut [0]);
+}
+
+/// Accepts connections over a Unix socket.
+fn serve_unix(path: &str) {
+    let listener = UnixListener::bind(path).unwrap();
+    println!("{path}");
+    thread::spawn(move || listener.incoming().for_each(drop));
+    let _ = stdin().read(&mut [0]);
+}
+
+fn call_unix(path: &str) {
+    let _stream = UnixStream::connect(path).unwrap();
+    println!("connected");
     let _ = stdin().read(&mut [0]);
 }
 

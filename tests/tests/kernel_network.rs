@@ -310,3 +310,45 @@ fn both_ends_of_a_connection_are_told() {
     }
     assert_whole(&capture.stop(), &["tcp_flow"]);
 }
+
+/// Goal: a connection over a Unix socket is an edge from the cgroup that connects to the one that
+/// made the listening socket; who connects to itself is none.
+#[test]
+fn connection_over_a_unix_socket_is_told() {
+    let wire = Wire::new();
+    let (client, server) = (
+        Cgroup::unified("unix-client"),
+        Cgroup::unified("unix-server"),
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let path = path.to_str().unwrap();
+    let mut capture = Capture::start(&Options::default());
+    let report = capture.report("unix_flow");
+    if report.coverage == Coverage::Absent {
+        println!("skipped: unix_flow is absent: {}", report.reason);
+        capture.stop();
+        return;
+    }
+    assert_eq!(report.coverage, Coverage::Captured, "{report:?}");
+    let mut service = Speaker::start(&server, &wire.near, &["serve-unix", path]);
+    assert_eq!(service.said(), path);
+    for (caller, times) in [(&client, 3), (&server, 2)] {
+        for _ in 0..times {
+            let mut caller = Speaker::start(caller, &wire.near, &["call-unix", path]);
+            assert_eq!(caller.said(), "connected");
+        }
+    }
+    let counted = capture.tallies();
+    let edges: Vec<_> = counted
+        .iter()
+        .filter_map(|of| match of.what {
+            What::UnixFlow { listener } if listener == server.id() => {
+                Some((of.cgroup_id, of.count))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(edges, [(client.id(), 3)], "{counted:?}");
+    assert_whole(&capture.stop(), &["unix_flow"]);
+}

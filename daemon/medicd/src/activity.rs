@@ -1,9 +1,10 @@
 //! The live picture: what the probes counted by key, by unit and in rates, for `medic top`; and
 //! the same as facts, for the store of events.
 
+mod flows;
+
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,10 +13,11 @@ use hostmedic_model::{
     signal::{DropPlace, Fact, PacketDrops, PortClass, Signal, TcpTrouble, TcpTroubleKind},
     subject::Subject,
     time::At,
-    view::{Flow, FlowEnd, Top, TopDevice, TopDrop, TopUnit},
+    view::{Top, TopDevice, TopDrop, TopUnit},
 };
 use hostmedic_observe::kernel::{Counted, What};
 
+use self::flows::Flows;
 use crate::attribute::Attribution;
 
 /// Rows of each list that are shown.
@@ -63,15 +65,6 @@ struct DropCounts {
     now: u64,
     /// Since the start.
     all: u64,
-}
-
-/// Who connected to whom. Both ends of a connection on this host are counted, so an outgoing end
-/// whose port has a listener here is an edge between two units.
-#[derive(Default)]
-struct Flows {
-    outgoing: BTreeMap<(Subject, IpAddr, u16), (u64, At)>,
-    incoming: BTreeMap<(Subject, IpAddr, u16), (u64, At)>,
-    own: Vec<IpAddr>,
 }
 
 impl Activity {
@@ -215,6 +208,10 @@ impl Inner {
             } => self
                 .flows
                 .add(subject, remote, port, is_outgoing, count, at),
+            What::UnixFlow { listener } => {
+                let listener = attribution.of_cgroup(listener, at);
+                self.flows.add_unix(subject, listener, count, at);
+            }
         }
         None
     }
@@ -302,113 +299,11 @@ fn quantile_us(buckets: &BTreeMap<u16, u64>, quantile: f64) -> u64 {
     0
 }
 
-impl Flows {
-    fn add(
-        &mut self,
-        subject: Subject,
-        remote: IpAddr,
-        port: u16,
-        is_outgoing: bool,
-        count: u64,
-        at: At,
-    ) {
-        let flows = if is_outgoing {
-            &mut self.outgoing
-        } else {
-            // Who connects to us from one of our own addresses is told by its own end.
-            if !self.own.contains(&remote) && remote.is_loopback() {
-                self.own.push(remote);
-            }
-            &mut self.incoming
-        };
-        let key = (subject, remote, port);
-        if flows.len() >= KEPT_MAX && !flows.contains_key(&key) {
-            let oldest = flows.iter().min_by_key(|(_, (_, at))| *at);
-            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                flows.remove(&oldest);
-            }
-        }
-        let flow = flows.entry(key).or_default();
-        flow.0 += count;
-        flow.1 = at;
-    }
-
-    /// Whoever accepts connections on `port`, if that is one subject.
-    fn listener(&self, port: u16) -> Option<&Subject> {
-        let mut listeners = self
-            .incoming
-            .keys()
-            .filter(|(_, _, of)| *of == port)
-            .map(|(subject, ..)| subject);
-        let first = listeners.next()?;
-        listeners.all(|other| other == first).then_some(first)
-    }
-
-    /// Newest first.
-    fn list(&self) -> Vec<Flow> {
-        let is_ours = |address: &IpAddr| address.is_loopback() || self.own.contains(address);
-        let outgoing = self
-            .outgoing
-            .iter()
-            .map(|((subject, remote, port), (count, at))| {
-                let listener = is_ours(remote).then(|| self.listener(*port)).flatten();
-                Flow {
-                    from: FlowEnd::Local(subject.clone()),
-                    to: match listener {
-                        Some(listener) => FlowEnd::Local(listener.clone()),
-                        None => FlowEnd::Remote(remote.to_string()),
-                    },
-                    port: *port,
-                    connections: *count,
-                    last_at: *at,
-                }
-            });
-        let incoming = self
-            .incoming
-            .iter()
-            .filter(|((_, remote, _), _)| !is_ours(remote))
-            .map(|((subject, remote, port), (count, at))| Flow {
-                from: FlowEnd::Remote(remote.to_string()),
-                to: FlowEnd::Local(subject.clone()),
-                port: *port,
-                connections: *count,
-                last_at: *at,
-            });
-        let mut flows: Vec<_> = outgoing.chain(incoming).collect();
-        flows.sort_by_key(|flow| std::cmp::Reverse(flow.last_at));
-        flows.truncate(SHOWN_MAX);
-        flows
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use hostmedic_model::subject::UnitName;
-
     use super::*;
-
-    fn unit(name: &str) -> Subject {
-        Subject::Unit(UnitName::new(name).unwrap())
-    }
-
-    #[test]
-    fn both_ends_of_a_loopback_connection_are_one_edge_between_units() {
-        let mut flows = Flows::default();
-        let loopback: IpAddr = [127, 0, 0, 1].into();
-        let at = At::default();
-        flows.add(unit("web.service"), loopback, 5432, true, 3, at);
-        flows.add(unit("db.service"), loopback, 5432, false, 3, at);
-        flows.add(unit("db.service"), [10, 0, 0, 9].into(), 5432, false, 1, at);
-        let list = flows.list();
-        assert_eq!(list.len(), 2, "{list:?}");
-        assert!(list.iter().any(|flow| {
-            flow.from == FlowEnd::Local(unit("web.service"))
-                && flow.to == FlowEnd::Local(unit("db.service"))
-                && flow.connections == 3
-        }));
-    }
 
     #[test]
     fn quantiles_are_the_upper_ends_of_their_buckets() {

@@ -93,16 +93,42 @@ pub const ROW_WORDS: usize = size_of::<Row>() / 8;
 pub struct FlowKey {
     /// cgroup v2 id of our end.
     pub cgroup_id: u64,
-    /// Address of the other end, as in the packet; IPv4 in the first four bytes.
+    /// Address of the other end, as in the packet; IPv4 in the first four bytes. For a Unix socket
+    /// its cgroup v2 id ([`FlowKey::unix`]).
     pub remote: [u8; 16],
-    /// The port connected to: theirs if we connected, ours if they did.
+    /// The port connected to: theirs if we connected, ours if they did. 0 for a Unix socket.
     pub port: u16,
     /// 1 if we connected.
     pub is_outgoing: u8,
-    /// 4 or 6.
+    /// 4 or 6; 1 (`AF_UNIX`) for a Unix socket.
     pub family: u8,
     /// Zero.
     pub reserved: u32,
+}
+
+/// [`FlowKey::family`] of a connection over a Unix socket.
+const FLOW_UNIX: u8 = 1;
+
+impl FlowKey {
+    /// Who of cgroup `from` connected over a Unix socket to who of cgroup `to` listens.
+    pub fn unix(from: u64, to: u64) -> Self {
+        let mut remote = [0; 16];
+        remote[..8].copy_from_slice(&to.to_ne_bytes());
+        Self {
+            cgroup_id: from,
+            remote,
+            port: 0,
+            is_outgoing: 1,
+            family: FLOW_UNIX,
+            reserved: 0,
+        }
+    }
+
+    /// cgroup v2 id of the other end of a Unix socket.
+    pub fn unix_listener(&self) -> Option<u64> {
+        let (id, _) = self.remote.split_first_chunk()?;
+        (self.family == FLOW_UNIX).then_some(u64::from_ne_bytes(*id))
+    }
 }
 
 /// Bytes of the largest event that can be spilled.

@@ -63,10 +63,12 @@ pub enum Hook {
     CgroupRemoved = 26,
     /// `cgroup_attached`.
     CgroupAttached = 27,
+    /// `unix_flow`.
+    UnixFlow = 28,
 }
 
 /// How many hooks there are.
-pub const HOOKS: usize = 28;
+pub const HOOKS: usize = 29;
 
 /// Column of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

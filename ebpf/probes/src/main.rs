@@ -38,6 +38,7 @@ mod tcp_reset_received;
 mod tcp_reset_sent;
 mod tcp_retransmit;
 mod transmit_timeout;
+mod unix_flow;
 mod writeback_error;
 mod xfs_shutdown;
 

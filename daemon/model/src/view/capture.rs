@@ -160,8 +160,8 @@ pub struct Flow {
     pub from: FlowEnd,
     /// To whom.
     pub to: FlowEnd,
-    /// The port connected to.
-    pub port: u16,
+    /// The port connected to; none for Unix sockets.
+    pub port: Option<u16>,
     /// How many connections were made.
     #[serde(with = "crate::wide")]
     pub connections: u64,

@@ -183,6 +183,12 @@ pub(crate) const ALL: [Info; HOOKS] = [
         Typed("cgroup_attach_task"),
         None,
     ),
+    info(
+        Hook::UnixFlow,
+        "unix_flow",
+        Function("security_unix_stream_connect"),
+        None,
+    ),
 ];
 
 impl Info {
@@ -210,6 +216,7 @@ impl Info {
                 | Hook::TcpResetSent
                 | Hook::TcpResetReceived
                 | Hook::TcpFlow
+                | Hook::UnixFlow
                 | Hook::CgroupMade
                 | Hook::CgroupRemoved
                 | Hook::CgroupAttached

@@ -221,6 +221,10 @@ impl Judge<'_> {
                     .err()
                     .map(|why| format!("IPv6 addresses are not read: {why}")));
             }
+            Hook::UnixFlow => {
+                self.passes(point, &["sock", "sock", "sock"])?;
+                self.trusts(&[Sock, Cgroup])?;
+            }
             Hook::TransmitTimeout => {
                 self.passes(point, &["net_device", "_"])?;
                 self.trusts(&[Interface])?;

@@ -80,6 +80,11 @@ pub enum What {
         /// Whether we connected.
         is_outgoing: bool,
     },
+    /// Connections made over Unix sockets.
+    UnixFlow {
+        /// cgroup of the socket that was connected to; ours is the one that connected.
+        listener: u64,
+    },
 }
 
 /// What was read last of one key.
@@ -219,6 +224,9 @@ fn port_class(code: u16) -> PortClass {
 }
 
 fn flow(key: &FlowKey) -> What {
+    if let Some(listener) = key.unix_listener() {
+        return What::UnixFlow { listener };
+    }
     let [a, b, c, d, ..] = key.remote;
     What::Flow {
         remote: match key.family {

@@ -122,7 +122,7 @@ pub fn top() -> Top {
         flows: vec![Flow {
             from: FlowEnd::Local(Subject::Unit(unit("web.service"))),
             to: FlowEnd::Remote("192.0.2.7".to_owned()),
-            port: 5432,
+            port: Some(5432),
             connections: 812,
             last_at: at(1_759_000),
         }],
