@@ -89,6 +89,31 @@ fn every_kernel_gives_the_same_bits() {
     }
 }
 
+/// Goal: what is in the cache of vectors does not depend on what was embedded beside it.
+#[test]
+fn a_text_in_company_has_the_same_bits() {
+    let references: Vec<Reference> = lines(include_str!("vectors.jsonl"));
+    let long = "the disk is full and nothing can be written ".repeat(40);
+    let mut texts: Vec<_> = references.iter().map(|of| of.text.as_str()).collect();
+    // Empty ones, long ones, and the same again, in between and at both ends.
+    texts.insert(0, "");
+    texts.insert(3, &long);
+    texts.insert(4, "12345");
+    texts.extend(["disk full", "disk full", "", &long]);
+    for kernel in Kernel::ALL {
+        let Some(model) = Model::shipped_on(kernel) else {
+            println!("skipped: this processor has no {kernel:?}");
+            continue;
+        };
+        let together = model.embed_all(&texts);
+        assert_eq!(together.len(), texts.len());
+        for (text, vector) in texts.iter().zip(&together) {
+            assert_eq!(*vector, model.embed(text), "{kernel:?}: {text:?}");
+        }
+        assert_eq!(model.embed_all(&[]), []);
+    }
+}
+
 #[test]
 fn a_text_without_words_means_nothing() {
     for text in ["", " \n\t", "12345 0x7f 99%", "\u{0}\u{1b}\u{fffd}"] {

@@ -7,7 +7,7 @@
 //! Layout: `HMVC0001`, SHA-256 of the model, number of vectors as u32, then each vector as SHA-256
 //! of its text and 384 f32, all little endian; last SHA-256 of everything before it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroUsize, thread};
 
 use hostmedic_model::vector::{DIMENSIONS, Vector};
 use sha2::{Digest, Sha256};
@@ -116,6 +116,33 @@ impl Cache {
         let hash = Sha256::digest(text.as_bytes()).into();
         let entry = self.vectors.entry(hash);
         entry.or_insert_with(|| embed(text)).clone()
+    }
+
+    /// Lets `embed` make the vectors of those of `texts` that are not there, each text once, on up to
+    /// `threads` threads. A part whose thread breaks is left for [`Self::vector`] to make.
+    pub fn learn<'a>(
+        &mut self,
+        texts: impl IntoIterator<Item = &'a str>,
+        threads: NonZeroUsize,
+        embed: impl Fn(&[&'a str]) -> Vec<Vector> + Sync,
+    ) {
+        let hash = |text: &'a str| (Hash::from(Sha256::digest(text.as_bytes())), text);
+        let all = texts.into_iter().map(hash);
+        let missing: BTreeMap<_, _> = all
+            .filter(|(hash, _)| !self.vectors.contains_key(hash))
+            .collect();
+        let (hashes, texts): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
+        let part = texts.len().div_ceil(threads.get()).max(1);
+        thread::scope(|scope| {
+            let parts: Vec<_> = texts
+                .chunks(part)
+                .map(|texts| scope.spawn(|| embed(texts)))
+                .collect();
+            for (hashes, part) in hashes.chunks(part).zip(parts) {
+                let vectors = part.join().unwrap_or_default();
+                self.vectors.extend(hashes.iter().copied().zip(vectors));
+            }
+        });
     }
 
     /// Drops the vectors of all other texts: those of playbooks that have gone.

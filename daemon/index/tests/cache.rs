@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::{
+    num::NonZeroUsize,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
 use hostmedic_index::{Cache, CacheError};
 use hostmedic_model::vector::{DIMENSIONS, Vector};
 use proptest::prelude::*;
@@ -29,6 +34,22 @@ fn a_text_is_embedded_once_and_keeps_its_bits() {
     assert_eq!(cache, filled());
     let vector = cache.vector("disk", |_| panic!("it is in the cache"));
     assert_eq!(vector, embed("disk"));
+}
+
+#[test]
+fn only_new_texts_are_learned_and_each_once() {
+    let mut cache = filled();
+    let asked = AtomicUsize::new(0);
+    let two = NonZeroUsize::new(2).unwrap();
+    cache.learn(["new", "disk", "newer", "new", "newest"], two, |texts| {
+        asked.fetch_add(texts.len(), Ordering::Relaxed);
+        texts.iter().map(|text| embed(text)).collect()
+    });
+    assert_eq!((asked.into_inner(), cache.len()), (3, 7));
+    for text in ["new", "newer", "newest", "disk"] {
+        let vector = cache.vector(text, |_| panic!("{text} is in the cache"));
+        assert_eq!(vector, embed(text));
+    }
 }
 
 #[test]

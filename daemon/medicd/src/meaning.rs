@@ -4,7 +4,7 @@
 //! Learning a library takes seconds the first time, so it happens beside the loop; until it is done
 //! the structure of triggers alone decides, as it does when it fails.
 
-use std::{fs, io, path::Path, thread};
+use std::{fs, io, num::NonZeroUsize, path::Path, thread};
 
 use hostmedic_embed::{Model, SHIPPED_SHA256};
 use hostmedic_index::{Cache, Graph};
@@ -20,6 +20,9 @@ use crate::files;
 
 /// Name of the cache in the state directory.
 const CACHE: &str = "vectors.hmvc";
+
+/// Threads that learn a library at most. They last for seconds and have the lowest priority.
+const THREADS_MAX: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// Begins to learn the library.
 pub(crate) fn learn(playbooks: &[Playbook], state_dir: &Path) -> oneshot::Receiver<Catalogue> {
@@ -54,11 +57,13 @@ fn build(entries: &[Entry], path: &Path) -> Catalogue {
     let model = Model::shipped();
     let mut cache = kept(path);
     let before = cache.len();
+    let texts: Vec<_> = entries.iter().flat_map(Entry::all_texts).collect();
+    let threads =
+        thread::available_parallelism().map_or(NonZeroUsize::MIN, |of| of.min(THREADS_MAX));
+    cache.learn(texts.iter().map(String::as_str), threads, |new| {
+        model.embed_all(new)
+    });
     let catalogue = Catalogue::build(entries, |text| cache.vector(text, |text| model.embed(text)));
-    let texts: Vec<_> = entries
-        .iter()
-        .flat_map(|entry| entry.texts().into_iter().chain(entry.not_for.clone()))
-        .collect();
     let made = cache.len() > before;
     cache.retain(texts.iter().map(String::as_str));
     if (made || cache.len() < before)

@@ -14,10 +14,11 @@ use std::arch::x86_64::{
     _mm512_set1_epi8, _mm512_set1_epi32, _mm512_storeu_si512, _mm512_xor_si512,
 };
 
-use hostmedic_model::vector::DIMENSIONS;
-
 use super::{Quads, Sums, TILE_OUT, TILE_ROWS, Tiles};
-use crate::{file::Weights, transformer};
+use crate::{
+    file::Weights,
+    transformer::{self, Mean},
+};
 
 /// Proof that the processor has AVX2.
 #[derive(Clone, Copy)]
@@ -30,13 +31,13 @@ impl Avx2 {
     }
 
     /// Runs the whole transformer with AVX2 in reach of the compiler.
-    pub(crate) fn run(self, weights: &Weights<'_>, ids: &[u16]) -> [f32; DIMENSIONS] {
+    pub(crate) fn run(self, weights: &Weights<'_>, texts: &[&[u16]]) -> Vec<Mean> {
         #[target_feature(enable = "avx2")]
-        fn inner(kernel: Avx2, weights: &Weights<'_>, ids: &[u16]) -> [f32; DIMENSIONS] {
-            transformer::forward(weights, ids, kernel)
+        fn inner(kernel: Avx2, weights: &Weights<'_>, texts: &[&[u16]]) -> Vec<Mean> {
+            transformer::forward(weights, texts, kernel)
         }
         // SAFETY: `self` exists only where `detect` has found AVX2.
-        unsafe { inner(self, weights, ids) }
+        unsafe { inner(self, weights, texts) }
     }
 }
 
@@ -63,13 +64,13 @@ impl Vnni {
     }
 
     /// Runs the whole transformer with AVX-512 in reach of the compiler.
-    pub(crate) fn run(self, weights: &Weights<'_>, ids: &[u16]) -> [f32; DIMENSIONS] {
+    pub(crate) fn run(self, weights: &Weights<'_>, texts: &[&[u16]]) -> Vec<Mean> {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-        fn inner(kernel: Vnni, weights: &Weights<'_>, ids: &[u16]) -> [f32; DIMENSIONS] {
-            transformer::forward(weights, ids, kernel)
+        fn inner(kernel: Vnni, weights: &Weights<'_>, texts: &[&[u16]]) -> Vec<Mean> {
+            transformer::forward(weights, texts, kernel)
         }
         // SAFETY: `self` exists only where `detect` has found all four features.
-        unsafe { inner(self, weights, ids) }
+        unsafe { inner(self, weights, texts) }
     }
 }
 

@@ -48,4 +48,11 @@ impl Entry {
         let told = parts.into_iter().filter(|part| !part.trim().is_empty());
         told.collect()
     }
+
+    /// All texts whose meanings are needed: those of [`Self::texts`], and what it is not for.
+    pub fn all_texts(&self) -> Vec<String> {
+        let mut texts = self.texts();
+        texts.extend(self.not_for.iter().cloned());
+        texts
+    }
 }
