@@ -145,8 +145,7 @@ impl Journal {
     fn start(&self) -> Result<Running, String> {
         files::look(self.options.directory.as_deref())?;
         let mut command = Command::new(self.program);
-        // Without `--boot=all` a journal whose newest boot is another one than the kernel's is refused.
-        command.args(["--follow", "--lines=0", "--boot=all", "--priority=warning"]);
+        command.args(["--follow", "--lines=0", "--priority=warning"]);
         command.args(["--output=json", "--no-pager", "--quiet"]);
         command.arg(format!("--output-fields={}", self.options.fields));
         if let Some(directory) = &self.options.directory {
