@@ -44,6 +44,8 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) capture: Capture,
     #[serde(default)]
+    pub(crate) logs: Logs,
+    #[serde(default)]
     pub(crate) access: Access,
     #[serde(default)]
     pub(crate) policy: Policy,
@@ -106,6 +108,20 @@ impl Capture {
             )),
             None => Ok(()),
         }
+    }
+}
+
+/// `[logs]`: what is read of the journal.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Logs {
+    /// Follow it, and tell what kinds of lines units write at `warning` and worse.
+    pub(crate) follow: bool,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self { follow: true }
     }
 }
 
@@ -250,6 +266,20 @@ mod tests {
             error.contains("phaze") && error.contains("line 2"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_journal_is_followed_unless_somebody_says_no() {
+        assert!(Config::parse("").unwrap().logs.follow);
+        assert!(Config::parse("[logs]\n").unwrap().logs.follow);
+        assert!(
+            !Config::parse("[logs]\nfollow = false\n")
+                .unwrap()
+                .logs
+                .follow
+        );
+        let error = Config::parse("[logs]\nfolow = false\n").unwrap_err();
+        assert!(error.contains("unknown field `folow`"), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod config;
 mod driver;
 mod files;
 mod history;
+mod logs;
 mod meaning;
 mod playbooks;
 mod sink;

@@ -1,5 +1,6 @@
 //! What facts say in detail, by the part of the host they come from.
 
+mod log;
 mod memory;
 mod network;
 mod process;
@@ -8,6 +9,7 @@ mod trouble;
 mod words;
 
 pub use self::{
+    log::{LogLines, LogPriority},
     memory::{MemoryEvent, MemoryEvents, OomKill, OomScope, OomVerdict, Pressure, PressureOf},
     network::{
         DropPlace, NetCounter, NetCounterKind, PacketDrops, PortClass, TcpTrouble, TcpTroubleKind,

@@ -54,6 +54,8 @@ pub enum Noticed {
     ClockStep,
     /// Many incidents opened at once: number of incidents.
     Storm,
+    /// A unit writes lines of a kind that it never wrote before: number of lines.
+    NewLogLines,
 }
 
 impl Noticed {
@@ -71,6 +73,7 @@ impl Noticed {
             Self::NotStarted => "scheduled work was not started",
             Self::ClockStep => "the wall clock was set",
             Self::Storm => "storm: many incidents at once",
+            Self::NewLogLines => "unit writes a new kind of log line",
         }
     }
 }

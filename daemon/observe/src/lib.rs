@@ -3,6 +3,7 @@
 #[cfg(feature = "dbus")]
 pub mod bus;
 pub mod host;
+pub mod journal;
 #[cfg(feature = "kernel")]
 pub mod kernel;
 pub mod subject;

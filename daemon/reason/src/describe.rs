@@ -21,7 +21,9 @@ use hostmedic_model::{
     unit::{ActiveState, UnitState},
 };
 
-use self::scrub::scrub;
+pub(crate) use self::scrub::scrub;
+#[cfg(test)]
+pub(crate) use self::scrub::tests as secrets;
 
 /// How many tokens a text may have, counted as [`tokens`] does: the model reads 128, and takes
 /// the middle of them, so that more would only thin out what matters.
@@ -30,6 +32,8 @@ pub const TOKENS_MAX: usize = 100;
 const PIECE_LETTERS: usize = 5;
 /// Longest name of anything.
 const NAME_CHARS_MAX: usize = 64;
+/// Longest line of a log.
+const LINE_CHARS_MAX: usize = 120;
 /// A longer piece is no sentence any more.
 const PIECE_CHARS_MAX: usize = 240;
 
@@ -46,6 +50,8 @@ pub struct Around<'a> {
     pub starts: usize,
     /// The newest numbers of the incident's subject.
     pub numbers: Vec<(Measure, f64)>,
+    /// What the unit's log lately has that tells most: a template of lines.
+    pub line: Option<&'a str>,
     /// Who uses most of what is short, and how much of it.
     pub top: Option<(String, Measure, f64)>,
 }
@@ -68,6 +74,8 @@ enum Weight {
     Trouble,
     /// How the unit stands.
     State,
+    /// What its unit wrote.
+    Line,
     /// A number off what is normal.
     Number,
     /// A sign that may have come with it.
@@ -99,6 +107,11 @@ pub fn describe(incident: &Incident, around: &Around<'_>) -> Description {
         if let Some(unit) = around.unit.or(heard) {
             pieces.push((Weight::State, state(unit, around)));
         }
+    }
+    if let Some(line) = line(incident, around) {
+        // Quoted, so that it is not read as part of the sentence.
+        let line = scrub(line, LINE_CHARS_MAX);
+        pieces.push((Weight::Line, format!("its log has \"{line}\"")));
     }
     numbers::tell(incident, around, &mut pieces);
     if let Some((name, measure, value)) = &around.top {
@@ -209,6 +222,23 @@ fn told_by_signals(incident: &Incident, pieces: &mut Vec<(Weight, String)>) {
             pieces.push((weight, format!("{text}{often}")));
         }
     }
+}
+
+/// The lines that tell most: what is known around the incident, or else the worst that are evidence
+/// of it.
+fn line<'a>(incident: &'a Incident, around: &Around<'a>) -> Option<&'a str> {
+    let evidence = incident.evidence.iter();
+    let lines = evidence.filter_map(|evidence| match evidence {
+        Evidence::Signal(signal) => match &signal.fact {
+            Fact::LogLines(lines) => Some(lines),
+            _ => None,
+        },
+        _ => None,
+    });
+    let worst = lines.max_by_key(|lines| lines.priority);
+    around
+        .line
+        .or_else(|| worst.map(|lines| lines.template.as_str()))
 }
 
 /// How the incident's unit stands now.

@@ -13,7 +13,7 @@ use hostmedic_model::{
     notice::Notice,
     record::Body,
     sample::Sample,
-    signal::{Fact, FilesystemTrouble, Signal, SignalKind},
+    signal::{Fact, FilesystemTrouble, LogPriority, Signal, SignalKind},
     subject::Subject,
     time::At,
     unit::ActiveState,
@@ -30,6 +30,9 @@ use crate::{
 
 /// States heard within this time after the start describe what was already so.
 const FIRST_SIGHT: Duration = Duration::from_secs(5);
+/// Lines that a unit wrote when its incident opened are heard so much later at most: a window of
+/// their source, and a busy host.
+const LAST_WORDS: Duration = Duration::from_secs(15);
 /// Records of further evidence of one incident; the rest is only counted.
 const EXTENSIONS_MAX: u32 = 16;
 
@@ -40,6 +43,10 @@ impl State {
         self.gather_fact(signal, effects);
         if let Some(notice) = noticed {
             self.gather_notice(notice, effects);
+            if matches!(signal.fact, Fact::LogLines(_)) {
+                // The number alone says nothing: the words belong to it.
+                self.extend(&signal.subject, Evidence::Signal(signal.clone()), effects);
+            }
         }
     }
 
@@ -115,6 +122,16 @@ impl State {
                 self.facts.learn_signal(signal);
                 // What its subject always does is no evidence, and must not keep it open.
                 if self.notices.is_surge(signal) {
+                    self.extend(&signal.subject, Evidence::Signal(signal.clone()), effects);
+                }
+            }
+            Fact::LogLines(lines) => {
+                self.facts.learn_signal(signal);
+                // What its unit always writes is no evidence, but the last words of one that
+                // fails reach us after its failure.
+                let last_words =
+                    lines.priority > LogPriority::Warning && self.has_just_fallen(&signal.subject);
+                if last_words || self.notices.is_new_line(signal) {
                     self.extend(&signal.subject, Evidence::Signal(signal.clone()), effects);
                 }
             }
@@ -199,6 +216,14 @@ impl State {
                 incident.subject == *subject && !incident.status.is_over() && !is_storm(incident)
             })
             .map(|incident| &incident.id)
+    }
+
+    /// Whether a unit is not up, and its incident so new that its last words are still coming.
+    fn has_just_fallen(&self, subject: &Subject) -> bool {
+        let is_down = |unit| !self.facts.is_active(unit);
+        let case = self.open_case(subject).and_then(|id| self.cases.get(id));
+        case.is_some_and(|case| self.now.since(case.incident.opened_at) <= LAST_WORDS)
+            && subject.unit().is_some_and(is_down)
     }
 
     fn open_or_extend(
@@ -418,7 +443,8 @@ pub(crate) fn is_kept(kind: SignalKind) -> bool {
         | SignalKind::TcpTrouble
         | SignalKind::NetCounter
         | SignalKind::Pressure
-        | SignalKind::MemoryEvents => true,
+        | SignalKind::MemoryEvents
+        | SignalKind::LogLines => true,
         SignalKind::ProcessExec
         | SignalKind::ProcessExit
         | SignalKind::CgroupMade
@@ -456,7 +482,11 @@ fn is_repeat(known: &Evidence, new: &Evidence) -> bool {
     match (known, new) {
         (Evidence::Anomaly(known), Evidence::Anomaly(new)) => known.series == new.series,
         (Evidence::Sample(known), Evidence::Sample(new)) => known.series == new.series,
-        (Evidence::Signal(known), Evidence::Signal(new)) => known.fact == new.fact,
+        (Evidence::Signal(known), Evidence::Signal(new)) => match (&known.fact, &new.fact) {
+            // Of one kind of line the first is enough, however many follow.
+            (Fact::LogLines(known), Fact::LogLines(new)) => known.id == new.id,
+            (known, new) => known == new,
+        },
         _ => false,
     }
 }

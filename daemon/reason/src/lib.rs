@@ -21,6 +21,7 @@ mod gather;
 pub mod guard;
 mod handle;
 mod lessons;
+pub mod lines;
 pub mod matching;
 mod notice;
 mod operator;

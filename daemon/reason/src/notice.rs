@@ -6,6 +6,7 @@
 
 mod clock_step;
 mod crash_loop;
+mod new_lines;
 mod oom_again;
 mod rate;
 mod silence;
@@ -25,8 +26,8 @@ use hostmedic_model::{
 
 pub(crate) use self::table::Table;
 use self::{
-    clock_step::ClockStep, crash_loop::CrashLoops, oom_again::OomAgain, rate::Surge,
-    silence::Silence, surges::Surges,
+    clock_step::ClockStep, crash_loop::CrashLoops, new_lines::NewLines, oom_again::OomAgain,
+    rate::Surge, silence::Silence, surges::Surges,
 };
 use crate::facts::Facts;
 
@@ -49,6 +50,7 @@ pub(crate) struct Notices {
     ooms: OomAgain,
     surges: Surges,
     silence: Silence,
+    lines: NewLines,
 }
 
 impl Default for Notices {
@@ -63,6 +65,7 @@ impl Default for Notices {
             ooms: OomAgain::new(),
             surges: Surges::new(),
             silence: Silence::new(),
+            lines: NewLines::new(),
         }
     }
 }
@@ -109,6 +112,7 @@ impl Notices {
                 if let Some(invocation) = &state.invocation_id {
                     self.silence.run(unit, invocation, now_s);
                 }
+                self.lines.state(unit, state, now_s);
                 let crashes = self.crashes.hear(unit, state, now_s)?;
                 Some(notice(
                     Noticed::CrashLoop,
@@ -116,6 +120,16 @@ impl Notices {
                     crashes as f64,
                     0.0,
                     Span::secs(crash_loop::WITHIN_S),
+                ))
+            }
+            (Fact::LogLines(lines), Some(unit)) => {
+                let count = self.lines.hear(unit, lines, now_s)?;
+                Some(notice(
+                    Noticed::NewLogLines,
+                    Severity::Warning,
+                    count as f64,
+                    0.0,
+                    Span::secs(new_lines::WITHIN_S),
                 ))
             }
             (Fact::OomKill(_), _) => {
@@ -152,6 +166,14 @@ impl Notices {
     /// Whether a fact of the network is more than what its subject always does.
     pub(crate) fn is_surge(&self, signal: &Signal) -> bool {
         self.surges.is_on(signal)
+    }
+
+    /// Whether a signal is of lines that are new for their unit.
+    pub(crate) fn is_new_line(&self, signal: &Signal) -> bool {
+        match (&signal.fact, signal.subject.unit()) {
+            (Fact::LogLines(lines), Some(unit)) => self.lines.is_new(unit, lines.id),
+            _ => false,
+        }
     }
 
     /// A number about `subject` came.
@@ -215,6 +237,7 @@ impl Notices {
             + self.ooms.forgotten()
             + self.surges.forgotten()
             + self.silence.forgotten()
+            + self.lines.forgotten()
     }
 }
 

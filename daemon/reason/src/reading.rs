@@ -40,6 +40,8 @@ const ASKED_MAX: u32 = 8;
 const RECORDED_MAX: u32 = 4;
 /// Starts are counted so far back.
 const STARTS_WITHIN: Duration = Duration::from_secs(600);
+/// Lines of a log are looked at so far back.
+const LINES_WITHIN: Duration = Duration::from_secs(600);
 
 /// What is known of an incident's text.
 #[derive(Clone, Debug, Default)]
@@ -214,9 +216,26 @@ impl State {
                 numbers: numbers
                     .map(|sample| (sample.series.measure, sample.value))
                     .collect(),
+                line: self.telling_line(subject),
                 top: self.top_consumer(incident),
             },
         )
+    }
+
+    /// What the subject's log has that tells most: what is new before what is not, then the worst,
+    /// then the newest.
+    fn telling_line(&self, subject: &Subject) -> Option<&str> {
+        let lately = self.facts.signals_of(subject, LINES_WITHIN, self.now);
+        let lines = lately.filter_map(|signal| match &signal.fact {
+            Fact::LogLines(lines) => {
+                let weight = (self.notices.is_new_line(signal), lines.priority, signal.at);
+                Some((weight, lines.template.as_str()))
+            }
+            _ => None,
+        });
+        lines
+            .max_by_key(|(weight, _)| *weight)
+            .map(|(_, line)| line)
     }
 
     /// Who uses most of what the host is short of.

@@ -10,7 +10,10 @@ use hostmedic_model::{
     anomaly::Severity,
     incident::{Evidence, Incident, IncidentId, IncidentStatus},
     sample::{Measure, Sample, Series},
-    signal::{Device, DropPlace, Fact, MountReadOnly, OomKill, PacketDrops, PortClass, Signal},
+    signal::{
+        Device, DropPlace, Fact, LogLines, LogPriority, MountReadOnly, OomKill, PacketDrops,
+        PortClass, Signal,
+    },
     subject::{Subject, UnitName},
     time::At,
     unit::{ActiveState, UnitState},
@@ -66,6 +69,13 @@ fuzz_target!(|data: &[u8]| {
             port: PortClass::Unknown,
             packets: u64::MAX,
             bytes: 0,
+        })),
+        signal(Fact::LogLines(LogLines {
+            template: word(),
+            id: 1,
+            count: u64::MAX,
+            priority: LogPriority::Error,
+            left_out: 0,
         })),
     ];
     evidence.push(Evidence::Sample(Sample {

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     config::Config,
+    logs,
     sources::{self, Outlets},
     vitals::Vitals,
 };
@@ -37,6 +38,7 @@ pub(super) fn capture(
     ));
     let (probes, reports) = sources::start_probes(config, outlets);
     sources::start_host_signals(config, outlets, &reports);
+    logs::start(config, outlets);
     vitals.adopt(probes, reports, seen_until);
     vitals
 }

@@ -185,6 +185,16 @@ impl fmt::Display for Fact {
                 write!(f, "{active} ({}, {})", state.sub, state.result)
             }
             Self::UnitRemoved => f.write_str("systemd forgot the unit"),
+            Self::LogLines(lines) => {
+                write!(f, "{} ({}", lines.template, lines.priority)?;
+                if lines.count > 1 {
+                    write!(f, ", {} lines", lines.count)?;
+                }
+                match lines.left_out {
+                    0 => f.write_str(")"),
+                    more => write!(f, "; {more} more lines of the unit were only counted)"),
+                }
+            }
         }
     }
 }

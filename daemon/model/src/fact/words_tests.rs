@@ -2,10 +2,11 @@
 
 use super::super::{
     BlockError, BlockOperation, Cgroup, CgroupAttached, Device, DropPlace, FatalSignal,
-    FilesystemError, FilesystemTrouble, HardwareError, HardwareSource, HungTask, MemoryEvent,
-    MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope, OomVerdict,
-    PacketDrops, PortClass, Pressure, PressureOf, ProcessExec, ProcessExit, RcuStall, ScsiError,
-    Sender, TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout, WritebackError, Zombies,
+    FilesystemError, FilesystemTrouble, HardwareError, HardwareSource, HungTask, LogLines,
+    LogPriority, MemoryEvent, MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill,
+    OomScope, OomVerdict, PacketDrops, PortClass, Pressure, PressureOf, ProcessExec, ProcessExit,
+    RcuStall, ScsiError, Sender, TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout,
+    WritebackError, Zombies,
 };
 use crate::{
     signal::Fact,
@@ -418,4 +419,28 @@ fn units() {
         "failed (failed, oom-kill)",
     );
     reads(&Fact::UnitRemoved, "systemd forgot the unit");
+}
+
+#[test]
+fn lines_of_a_log() {
+    let lines = LogLines {
+        template: "cannot reach (address)".to_owned(),
+        id: 7,
+        count: 1,
+        priority: LogPriority::Error,
+        left_out: 0,
+    };
+    reads(
+        &Fact::LogLines(lines.clone()),
+        "cannot reach (address) (error)",
+    );
+    reads(
+        &Fact::LogLines(LogLines {
+            count: 20,
+            priority: LogPriority::Warning,
+            left_out: 900,
+            ..lines
+        }),
+        "cannot reach (address) (warning, 20 lines; 900 more lines of the unit were only counted)",
+    );
 }

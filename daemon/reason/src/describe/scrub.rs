@@ -211,7 +211,7 @@ fn is_id(run: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -273,7 +273,7 @@ mod tests {
     }
 
     /// Secrets as they stand in logs: a text around one, and the secret itself.
-    fn with_secret() -> impl Strategy<Value = (String, String)> {
+    pub(crate) fn with_secret() -> impl Strategy<Value = (String, String)> {
         let secret = prop_oneof![
             "[a-f0-9]{12,64}",
             "[A-Z][a-z][0-9]{2}[a-z][A-Z][0-9][A-Za-z0-9]{14,60}",

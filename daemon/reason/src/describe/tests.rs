@@ -6,7 +6,10 @@ use hostmedic_model::{
     anomaly::{Anomaly, Severity},
     incident::{IncidentId, IncidentStatus},
     sample::{Sample, Series},
-    signal::{BlockError, Device, MountReadOnly, OomKill, OomScope, PacketDrops, Signal},
+    signal::{
+        BlockError, Device, LogLines, LogPriority, MountReadOnly, OomKill, OomScope, PacketDrops,
+        Signal,
+    },
     signal::{BlockOperation, DropPlace, PortClass},
     subject::UnitName,
 };
@@ -87,6 +90,46 @@ fn a_kill_names_victim_state_and_recurrence() {
          whole machine had no memory left. unit failed with result oom-kill, its process was \
          killed by the OOM killer. It stays dead, nobody starts it again (Restart=no). since 3m, \
          happened 2 times before in 30 days."
+    );
+}
+
+#[test]
+fn a_failure_has_the_last_words_of_its_unit_without_secrets() {
+    let shop = unit("shop.service");
+    let lines = |id, priority, template: &str| {
+        let template = template.to_owned();
+        let (count, left_out) = (1, 0);
+        signal(
+            &shop,
+            Fact::LogLines(LogLines {
+                template,
+                id,
+                count,
+                priority,
+                left_out,
+            }),
+        )
+    };
+    let evidence = vec![
+        signal(&shop, Fact::UnitState(failed("exit-code"))),
+        lines(1, LogPriority::Error, "cannot bind port (n)"),
+        lines(2, LogPriority::Warning, "slow"),
+    ];
+    let told = incident(shop.clone(), evidence);
+    let text = describe(&told, &Around::default()).text;
+    assert!(
+        text.contains(". its log has \"cannot bind port (n)\"."),
+        "{text}"
+    );
+    // What is known around it, with all that it has written lately, is chosen better.
+    let around = Around {
+        line: Some("password=hunter2 is (any)\u{1b}[2J"),
+        ..Around::default()
+    };
+    let text = describe(&told, &around).text;
+    assert!(
+        text.contains("its log has \"password=(secret) is (any) [2J\"."),
+        "{text}"
     );
 }
 

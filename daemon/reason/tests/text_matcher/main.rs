@@ -13,7 +13,7 @@ use hostmedic_model::{
     matched::MatchRoute,
     outcome::Verification,
     record::Body,
-    signal::{Fact, OomKill, OomVerdict},
+    signal::{Fact, LogLines, LogPriority, OomKill, OomVerdict},
     unit::ActiveState,
     vector::Vector,
 };
@@ -78,6 +78,26 @@ fn a_ranking_comes_before_the_decision_and_is_recorded_with_its_parts() {
             .iter()
             .all(|near| near.playbook != "disk-full-journal")
     );
+}
+
+#[test]
+fn what_the_unit_wrote_before_it_failed_is_in_the_text() {
+    let write = |desk: &mut Desk, id, priority, template: &str| {
+        desk.tell(Fact::LogLines(LogLines {
+            template: template.to_owned(),
+            id,
+            count: 1,
+            priority,
+            left_out: 0,
+        }));
+    };
+    let mut desk = Desk::with_texts();
+    write(&mut desk, 1, LogPriority::Error, "heap is full");
+    write(&mut desk, 2, LogPriority::Warning, "slow");
+    assert!(desk.asked.is_empty(), "lines alone are no incident");
+    desk.kill(OomVerdict::Killed);
+    let (_, text) = desk.asked.last().unwrap().clone();
+    assert!(text.contains("its log has \"heap is full\""), "{text}");
 }
 
 #[test]

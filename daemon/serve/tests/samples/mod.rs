@@ -24,9 +24,9 @@ use hostmedic_model::{
     record::{Body, CommandRecord},
     sample::Measure,
     signal::{
-        BlockOperation, DropPlace, Fact, FilesystemTrouble, HardwareSource, MemoryEvent,
-        NetCounterKind, OomScope, OomVerdict, PortClass, PressureOf, Sender, Signal, SignalKind,
-        TcpTroubleKind,
+        BlockOperation, DropPlace, Fact, FilesystemTrouble, HardwareSource, LogLines, LogPriority,
+        MemoryEvent, NetCounterKind, OomScope, OomVerdict, PortClass, PressureOf, Sender, Signal,
+        SignalKind, TcpTroubleKind,
     },
     subject::{Subject, UnitName},
     time::Span,
@@ -145,7 +145,7 @@ kinds!(evidence_kind(Evidence): Signal, Anomaly, Sample, Notice, Child);
 kinds!(fact(Fact): OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask, RcuStall,
     HardwareError, BlockError, ScsiError, WritebackError, FilesystemError, MountReadOnly,
     PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure, MemoryEvents, CgroupMade,
-    CgroupRemoved, CgroupAttached, UnitState, UnitRemoved);
+    CgroupRemoved, CgroupAttached, UnitState, UnitRemoved, LogLines);
 kinds!(subject(Subject): Host, Unit, Mount, Device, Interface, Cgroup);
 kinds!(scope(OomScope): Unknown, Global, Cgroup);
 kinds!(sender(Sender): Kernel, Process);
@@ -247,6 +247,13 @@ fn every_fact() -> Vec<Fact> {
         n_restarts: 2,
     }));
     facts.push(Fact::UnitRemoved);
+    facts.push(Fact::LogLines(LogLines {
+        template: "cannot reach (address)".to_owned(),
+        id: u64::MAX,
+        count: 20,
+        priority: LogPriority::Error,
+        left_out: 900,
+    }));
     facts
 }
 
@@ -432,7 +439,8 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(SignalKind: OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask,
             RcuStall, HardwareError, BlockError, ScsiError, WritebackError, FilesystemError,
             MountReadOnly, PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure,
-            MemoryEvents, CgroupMade, CgroupRemoved, CgroupAttached, UnitState, UnitRemoved),
+            MemoryEvents, CgroupMade, CgroupRemoved, CgroupAttached, UnitState, UnitRemoved, LogLines),
+        words!(LogPriority: Warning, Error, Critical, Alert, Emergency),
         words!(Stance: Pass, Wait, Ask, Shadow, Refuse),
         words!(Verb: Restart, TryRestart, Start, ReloadOrTryRestart, ResetFailed),
         words!(Verdict: Act, Propose, Shadow, Hold, Escalate),

@@ -51,13 +51,9 @@ pub const STARTED: &str = "unit.started";
 /// A unit's state changed.
 pub const STATE: &str = "unit.state";
 
-const fn s(
-    name: &'static str,
-    word: &'static str,
-    witness: Witness,
-    fields: &'static [Field],
-    says: &'static str,
-) -> Signal {
+type Str = &'static str;
+
+const fn s(name: Str, word: Str, witness: Witness, fields: &'static [Field], says: Str) -> Signal {
     Signal {
         name,
         word,
@@ -429,6 +425,13 @@ pub const ALL: &[Signal] = &[
         Log,
         NONE,
         "the unit writes far more errors than usual",
+    ),
+    s(
+        "log.lines",
+        "log_lines",
+        Log,
+        NONE,
+        "the unit writes lines of `warning` or worse to the journal",
     ),
     s(
         "postgres.connections_high",

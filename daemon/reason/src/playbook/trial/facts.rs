@@ -4,10 +4,10 @@ use hostmedic_model::{
     playbook::SignalFilter,
     signal::{
         BlockError, BlockOperation, Device, DropPlace, Fact, FatalSignal, FilesystemError,
-        FilesystemTrouble, HardwareError, HardwareSource, HungTask, MemoryEvent, MemoryEvents,
-        MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope, PacketDrops, PortClass,
-        Pressure, PressureOf, RcuStall, ScsiError, Sender, SignalKind, TaskRef, TcpTrouble,
-        TcpTroubleKind, TransmitTimeout, WritebackError, Zombies,
+        FilesystemTrouble, HardwareError, HardwareSource, HungTask, LogLines, LogPriority,
+        MemoryEvent, MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope,
+        PacketDrops, PortClass, Pressure, PressureOf, RcuStall, ScsiError, Sender, SignalKind,
+        TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout, WritebackError, Zombies,
     },
 };
 
@@ -142,6 +142,13 @@ fn plain(kind: SignalKind) -> Option<Fact> {
         SignalKind::MemoryEvents => Fact::MemoryEvents(MemoryEvents {
             event: MemoryEvent::High,
             count: 10,
+        }),
+        SignalKind::LogLines => Fact::LogLines(LogLines {
+            template: "cannot reach (address)".to_owned(),
+            id: 1,
+            count: 20,
+            priority: LogPriority::Error,
+            left_out: 0,
         }),
         SignalKind::ProcessExec
         | SignalKind::ProcessExit
