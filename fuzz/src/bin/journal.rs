@@ -26,7 +26,10 @@ fuzz_target!(|data: &[u8]| {
     let told = lines.close();
     assert_eq!(told, again.close());
     assert!(told.len() <= 64);
-    let counted: u64 = told.iter().map(|(_, lines)| lines.count + lines.left_out).sum();
+    let counted: u64 = told
+        .iter()
+        .map(|(_, lines)| lines.count + lines.left_out)
+        .sum();
     assert_eq!(counted + lines.losses().untold, taken);
     for (_, lines) in told {
         assert!(lines.template.len() <= 1024, "{lines:?}");
