@@ -10,8 +10,8 @@ mod words;
 pub use self::{
     memory::{MemoryEvent, MemoryEvents, OomKill, OomScope, OomVerdict, Pressure, PressureOf},
     network::{
-        DropPlace, NetCounter, NetCounterKind, PacketDrops, PortClass, TcpTrouble, TcpTroubleKind,
-        TransmitTimeout,
+        DropPlace, LinkChanges, NetCounter, NetCounterKind, PacketDrops, PortClass, TcpTrouble,
+        TcpTroubleKind, TransmitTimeout,
     },
     process::{
         Cgroup, CgroupAttached, FatalSignal, ProcessExec, ProcessExit, Sender, TaskRef, Zombies,

@@ -54,6 +54,8 @@ pub enum Noticed {
     ClockStep,
     /// Many incidents opened at once: number of incidents.
     Storm,
+    /// An interface loses its link again and again: how often.
+    LinkFlap,
 }
 
 impl Noticed {
@@ -71,6 +73,7 @@ impl Noticed {
             Self::NotStarted => "scheduled work was not started",
             Self::ClockStep => "the wall clock was set",
             Self::Storm => "storm: many incidents at once",
+            Self::LinkFlap => "network link flaps",
         }
     }
 }

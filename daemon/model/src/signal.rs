@@ -69,6 +69,8 @@ pub enum Fact {
     UnitState(UnitState),
     /// A unit's systemd object went away; later questions about it cannot be answered.
     UnitRemoved,
+    /// A network interface lost its carrier or got it.
+    LinkChanges(LinkChanges),
 }
 
 /// The kinds of [`Fact`], as playbooks and `medic events --kind` name them.
@@ -103,6 +105,7 @@ pub enum SignalKind {
     CgroupAttached,
     UnitState,
     UnitRemoved,
+    LinkChanges,
 }
 
 impl Fact {
@@ -133,6 +136,7 @@ impl Fact {
             Self::CgroupAttached(_) => SignalKind::CgroupAttached,
             Self::UnitState(_) => SignalKind::UnitState,
             Self::UnitRemoved => SignalKind::UnitRemoved,
+            Self::LinkChanges(_) => SignalKind::LinkChanges,
         }
     }
 }

@@ -118,7 +118,11 @@ impl State {
                     self.extend(&signal.subject, Evidence::Signal(signal.clone()), effects);
                 }
             }
-            Fact::FatalSignal(_) | Fact::Zombies(_) | Fact::Pressure(_) | Fact::MemoryEvents(_) => {
+            Fact::FatalSignal(_)
+            | Fact::Zombies(_)
+            | Fact::Pressure(_)
+            | Fact::MemoryEvents(_)
+            | Fact::LinkChanges(_) => {
                 self.facts.learn_signal(signal);
                 if self.open_case(&signal.subject).is_some() {
                     self.extend(&signal.subject, Evidence::Signal(signal.clone()), effects);
@@ -418,7 +422,8 @@ pub(crate) fn is_kept(kind: SignalKind) -> bool {
         | SignalKind::TcpTrouble
         | SignalKind::NetCounter
         | SignalKind::Pressure
-        | SignalKind::MemoryEvents => true,
+        | SignalKind::MemoryEvents
+        | SignalKind::LinkChanges => true,
         SignalKind::ProcessExec
         | SignalKind::ProcessExit
         | SignalKind::CgroupMade

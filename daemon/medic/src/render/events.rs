@@ -48,7 +48,8 @@ fn tone(kind: SignalKind) -> Option<Tone> {
         | SignalKind::TransmitTimeout
         | SignalKind::NetCounter
         | SignalKind::Pressure
-        | SignalKind::MemoryEvents => Some(Tone::Warn),
+        | SignalKind::MemoryEvents
+        | SignalKind::LinkChanges => Some(Tone::Warn),
         SignalKind::ProcessExec
         | SignalKind::ProcessExit
         | SignalKind::CgroupMade

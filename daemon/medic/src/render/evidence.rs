@@ -74,6 +74,7 @@ fn noticed(notice: &Notice) -> String {
         ),
         Noticed::ClockStep => format!("by {:+.1} s", observed / 1000.0),
         Noticed::Storm => format!("{observed:.0} within {over}"),
+        Noticed::LinkFlap => format!("its carrier went {observed:.0} times within {over}"),
     }
 }
 

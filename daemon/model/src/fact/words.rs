@@ -185,6 +185,11 @@ impl fmt::Display for Fact {
                 write!(f, "{active} ({}, {})", state.sub, state.result)
             }
             Self::UnitRemoved => f.write_str("systemd forgot the unit"),
+            Self::LinkChanges(changes) => write!(
+                f,
+                "link went down {} times and came up {} times",
+                changes.down, changes.up
+            ),
         }
     }
 }

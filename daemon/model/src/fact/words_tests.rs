@@ -2,10 +2,11 @@
 
 use super::super::{
     BlockError, BlockOperation, Cgroup, CgroupAttached, Device, DropPlace, FatalSignal,
-    FilesystemError, FilesystemTrouble, HardwareError, HardwareSource, HungTask, MemoryEvent,
-    MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope, OomVerdict,
-    PacketDrops, PortClass, Pressure, PressureOf, ProcessExec, ProcessExit, RcuStall, ScsiError,
-    Sender, TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout, WritebackError, Zombies,
+    FilesystemError, FilesystemTrouble, HardwareError, HardwareSource, HungTask, LinkChanges,
+    MemoryEvent, MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope,
+    OomVerdict, PacketDrops, PortClass, Pressure, PressureOf, ProcessExec, ProcessExit, RcuStall,
+    ScsiError, Sender, TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout, WritebackError,
+    Zombies,
 };
 use crate::{
     signal::Fact,
@@ -359,6 +360,10 @@ fn tcp_interfaces_and_counters() {
     ] {
         reads(&Fact::NetCounter(NetCounter { counter, count: 3 }), words);
     }
+    reads(
+        &Fact::LinkChanges(LinkChanges { down: 3, up: 2 }),
+        "link went down 3 times and came up 2 times",
+    );
 }
 
 #[test]

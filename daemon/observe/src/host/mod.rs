@@ -11,6 +11,7 @@ mod disk;
 mod fs_errors;
 pub mod interfaces;
 mod journal;
+pub mod links;
 pub mod memory_events;
 mod mounts;
 pub mod net;

@@ -134,7 +134,8 @@ fn hooks_of(kind: SignalKind) -> &'static [&'static str] {
         | SignalKind::Pressure
         | SignalKind::MemoryEvents
         | SignalKind::UnitState
-        | SignalKind::UnitRemoved => &[],
+        | SignalKind::UnitRemoved
+        | SignalKind::LinkChanges => &[],
     }
 }
 

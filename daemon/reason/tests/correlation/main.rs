@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod host;
+mod links;
 mod replay;
 
 use host::*;

@@ -41,6 +41,7 @@ pub(super) fn evidence() -> Vec<Evidence> {
         Noticed::NotStarted,
         Noticed::ClockStep,
         Noticed::Storm,
+        Noticed::LinkFlap,
     ];
     let notice = |noticed| {
         Evidence::Notice(Notice {

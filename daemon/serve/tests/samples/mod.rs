@@ -145,7 +145,7 @@ kinds!(evidence_kind(Evidence): Signal, Anomaly, Sample, Notice, Child);
 kinds!(fact(Fact): OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask, RcuStall,
     HardwareError, BlockError, ScsiError, WritebackError, FilesystemError, MountReadOnly,
     PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure, MemoryEvents, CgroupMade,
-    CgroupRemoved, CgroupAttached, UnitState, UnitRemoved);
+    CgroupRemoved, CgroupAttached, UnitState, UnitRemoved, LinkChanges);
 kinds!(subject(Subject): Host, Unit, Mount, Device, Interface, Cgroup);
 kinds!(scope(OomScope): Unknown, Global, Cgroup);
 kinds!(sender(Sender): Kernel, Process);
@@ -432,7 +432,8 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(SignalKind: OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask,
             RcuStall, HardwareError, BlockError, ScsiError, WritebackError, FilesystemError,
             MountReadOnly, PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure,
-            MemoryEvents, CgroupMade, CgroupRemoved, CgroupAttached, UnitState, UnitRemoved),
+            MemoryEvents, CgroupMade, CgroupRemoved, CgroupAttached, UnitState, UnitRemoved,
+            LinkChanges),
         words!(Stance: Pass, Wait, Ask, Shadow, Refuse),
         words!(Verb: Restart, TryRestart, Start, ReloadOrTryRestart, ResetFailed),
         words!(Verdict: Act, Propose, Shadow, Hold, Escalate),

@@ -1,9 +1,8 @@
-//! Things that happen. A signal whose word the model's `SignalKind` knows, and which is kept as a
-//! fact about its subject, can be heard today; the others are named so that playbooks can be
-//! written before.
+//! Things that happen. What the model's `SignalKind` knows and is kept as a fact about its subject
+//! can be heard today; the others are named so that playbooks can be written before.
 
 use hostmedic_model::signal::SignalKind;
-use serde::{Deserialize as _, de::IntoDeserializer as _};
+use serde::{Deserialize as _, de::IntoDeserializer};
 
 use super::{Field, Slot, Witness, entry, may, must, states::UNIT_FIELDS};
 use crate::gather;
@@ -28,11 +27,9 @@ entry!(Signal);
 impl Signal {
     /// The model's kind, if it is heard and kept; `None` while it is not.
     pub fn kind(&self) -> Option<SignalKind> {
-        let word: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
-            self.word.into_deserializer();
-        SignalKind::deserialize(word)
-            .ok()
-            .filter(|kind| gather::is_kept(*kind))
+        let word = IntoDeserializer::<serde::de::value::Error>::into_deserializer(self.word);
+        let kind = SignalKind::deserialize(word).ok()?;
+        gather::is_kept(kind).then_some(kind)
     }
 
     /// Whether this is the signal that counts starts of a unit.
@@ -250,6 +247,13 @@ pub const ALL: &[Signal] = &[
         Kernel,
         NONE,
         "a counter of the network rose that should not",
+    ),
+    s(
+        "kernel.link_changes",
+        "link_changes",
+        Kernel,
+        NONE,
+        "an interface lost its carrier or got it",
     ),
     s(
         "kernel.listen_overflow",

@@ -4,10 +4,10 @@ use hostmedic_model::{
     playbook::SignalFilter,
     signal::{
         BlockError, BlockOperation, Device, DropPlace, Fact, FatalSignal, FilesystemError,
-        FilesystemTrouble, HardwareError, HardwareSource, HungTask, MemoryEvent, MemoryEvents,
-        MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope, PacketDrops, PortClass,
-        Pressure, PressureOf, RcuStall, ScsiError, Sender, SignalKind, TaskRef, TcpTrouble,
-        TcpTroubleKind, TransmitTimeout, WritebackError, Zombies,
+        FilesystemTrouble, HardwareError, HardwareSource, HungTask, LinkChanges, MemoryEvent,
+        MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope, PacketDrops,
+        PortClass, Pressure, PressureOf, RcuStall, ScsiError, Sender, SignalKind, TaskRef,
+        TcpTrouble, TcpTroubleKind, TransmitTimeout, WritebackError, Zombies,
     },
 };
 
@@ -143,6 +143,7 @@ fn plain(kind: SignalKind) -> Option<Fact> {
             event: MemoryEvent::High,
             count: 10,
         }),
+        SignalKind::LinkChanges => Fact::LinkChanges(LinkChanges { down: 1, up: 1 }),
         SignalKind::ProcessExec
         | SignalKind::ProcessExit
         | SignalKind::CgroupMade
