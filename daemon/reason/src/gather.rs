@@ -12,7 +12,7 @@ use hostmedic_model::{
     incident::{Evidence, Incident, IncidentId, IncidentStatus},
     notice::Notice,
     record::Body,
-    sample::Sample,
+    sample::{Measure, Sample, Series},
     signal::{Fact, FilesystemTrouble, Signal, SignalKind},
     subject::Subject,
     time::At,
@@ -164,7 +164,16 @@ impl State {
 
     pub(crate) fn gather_anomaly(&mut self, anomaly: Anomaly, effects: &mut Vec<Effect>) {
         let subject = anomaly.series.subject.clone();
-        let title = format!("unusual {}", anomaly.series.measure);
+        let measure = anomaly.series.measure;
+        let title = match measure {
+            Measure::CertificateUsedRatio if anomaly.observed < 1.0 => {
+                "certificate runs out".to_owned()
+            }
+            Measure::CertificateUsedRatio | Measure::CertificateLeftS => {
+                "certificate has expired".to_owned()
+            }
+            _ => format!("unusual {measure}"),
+        };
         let severity = anomaly.severity;
         self.open_or_extend(
             &subject,
@@ -173,6 +182,20 @@ impl State {
             Evidence::Anomaly(anomaly),
             effects,
         );
+        if measure == Measure::CertificateUsedRatio {
+            self.add_time_left(&subject, effects);
+        }
+    }
+
+    /// A share of a certificate's life tells people little: how long it still is belongs to it.
+    fn add_time_left(&mut self, subject: &Subject, effects: &mut Vec<Effect>) {
+        let series = Series {
+            subject: subject.clone(),
+            measure: Measure::CertificateLeftS,
+        };
+        if let Some(left) = self.facts.sample(&series).cloned() {
+            self.extend(subject, Evidence::Sample(left), effects);
+        }
     }
 
     /// Opens an incident when a playbook's trigger that rests on this measure holds.

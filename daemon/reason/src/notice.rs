@@ -183,8 +183,8 @@ impl Notices {
 
     /// A number about `subject` came.
     pub(crate) fn number(&mut self, subject: &Subject) {
-        // A file system that is not mounted any more is no silence.
-        if !matches!(subject, Subject::Mount(_)) {
+        // A file system that is not mounted any more is no silence, nor is a file that was removed.
+        if !matches!(subject, Subject::Mount(_) | Subject::Certificate(_)) {
             self.silence.number(subject, self.watched.as_secs());
         }
     }
