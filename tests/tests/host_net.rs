@@ -1,5 +1,5 @@
-//! What the kernel counts and no probe sees reaches us: full listeners, full UDP buffers, and what
-//! an interface dropped.
+//! What the kernel counts and no probe sees reaches us: full listeners, full UDP buffers, what an
+//! interface dropped, and links that go and come.
 //!
 //! Needs root and iproute2: `cargo test -p hostmedic-tests --features kernel`.
 
@@ -106,8 +106,13 @@ struct Pair(String, String);
 
 impl Pair {
     fn new() -> Self {
+        Self::named("hma", "hmb")
+    }
+
+    /// Names must not be those of another test's pair: tests run beside each other.
+    fn named(near: &str, far: &str) -> Self {
         let id = std::process::id();
-        let pair = Self(format!("hma{id}"), format!("hmb{id}"));
+        let pair = Self(format!("{near}{id}"), format!("{far}{id}"));
         ip(&format!(
             "link add {} type veth peer name {}",
             pair.0, pair.1
@@ -173,4 +178,76 @@ fn packets_an_interface_drops_are_told() {
         joined.values().all(|drops| drops.hardware == 0),
         "{joined:?}"
     );
+}
+
+/// What the pair's ends have told of their links: how often they went, and came.
+fn link_changes(signals: &[Signal], name: &str) -> (u64, u64) {
+    let told = signals.iter().filter_map(|signal| match &signal.fact {
+        Fact::LinkChanges(changes) if signal.subject == Subject::Interface(name.to_owned()) => {
+            Some((changes.down, changes.up))
+        }
+        _ => None,
+    });
+    told.fold((0, 0), |sum, changes| {
+        (sum.0 + changes.0, sum.1 + changes.1)
+    })
+}
+
+/// Goal: every loss of an interface's link is told by its name, however many come between two
+/// readings, and the kernel's own count agrees; what the interface did before is no news.
+/// Method: the far end of a veth pair is set down and up five times.
+#[test]
+fn a_link_that_goes_and_comes_is_told() {
+    const TIMES: u64 = 5;
+    let pair = Pair::named("hme", "hmf");
+    let (near, far) = (&pair.0, &pair.1);
+    ip(&format!("link set {near} up"));
+    ip(&format!("link set {far} up"));
+    let counted = || -> u64 {
+        let file = format!("/sys/class/net/{near}/carrier_changes");
+        let text = std::fs::read_to_string(file).unwrap();
+        text.trim().parse().unwrap()
+    };
+    let before = counted();
+    assert!(before > 0, "the link came up before anybody looked");
+    let mut host = baseline();
+    assert_eq!(link_changes(&poll(&mut host), near), (0, 0));
+    for _ in 0..TIMES {
+        ip(&format!("link set {far} down"));
+        ip(&format!("link set {far} up"));
+    }
+    let signals = poll(&mut host);
+    let (down, up) = link_changes(&signals, near);
+    assert_eq!((down, up), (TIMES, TIMES), "{signals:?}");
+    assert_eq!(down + up, counted() - before);
+    assert_eq!(link_changes(&poll(&mut host), near), (0, 0));
+}
+
+/// Goal: interfaces that come and go, as those of containers do, tell of no change, nor does a
+/// bridge whose carrier comes and goes with them.
+/// Method: a bridge gets one veth after another, each under the same name.
+#[test]
+fn interfaces_of_containers_are_no_flapping() {
+    let bridge = format!("hmbr{}", std::process::id());
+    ip(&format!("link add {bridge} type bridge"));
+    ip(&format!("link set {bridge} up"));
+    let count = |file: &str| std::fs::read_to_string(format!("/sys/class/net/{bridge}/{file}"));
+    let before = count("carrier_changes").unwrap();
+    let mut host = baseline();
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        let pair = Pair::named("hmc", "hmd");
+        ip(&format!("link set {} master {bridge}", pair.0));
+        ip(&format!("link set {} up", pair.1));
+        ip(&format!("link set {} up", pair.0));
+        told.extend(poll(&mut host));
+        drop(pair);
+        told.extend(poll(&mut host));
+    }
+    let after = count("carrier_changes").unwrap();
+    ip(&format!("link del {bridge}"));
+    assert_ne!(before, after, "the bridge's own carrier never changed");
+    for name in [bridge.clone(), format!("hmc{}", std::process::id())] {
+        assert_eq!(link_changes(&told, &name), (0, 0), "{name}: {told:?}");
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use hostmedic_advise::Config as LanguageModel;
 use hostmedic_model::time::Span;
-use hostmedic_observe::bus::calendar::CalendarConfig;
+use hostmedic_observe::{bus::calendar::CalendarConfig, host::CertificatesConfig};
 use hostmedic_reason::{advice::Settings, policy::Policy};
 use serde::Deserialize;
 
@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
     #[serde(default)]
     pub(crate) calendar: CalendarConfig,
+    #[serde(default)]
+    pub(crate) certificates: CertificatesConfig,
     pub(crate) collector: Option<Collector>,
     /// Who is asked for a second opinion on a ranking. Without it nobody is.
     pub(crate) language_model: Option<LanguageModel>,
@@ -216,6 +218,7 @@ impl Config {
         let mut config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         config.policy.check()?;
         config.capture.check()?;
+        config.certificates.check()?;
         if let Some(section) = &config.language_model {
             let checked = section.check();
             checked
@@ -304,6 +307,24 @@ mod tests {
             error.starts_with("language_model.base_url leaves"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn certificates_are_named_by_absolute_patterns() {
+        let read = |files: &str| Config::parse(&format!("[certificates]\nfiles = {files}\n"));
+        assert_eq!(Config::parse("").unwrap().certificates.files, None);
+        let none = read("[]").unwrap().certificates.files;
+        assert_eq!(none, Some(Vec::new()), "nothing is watched");
+        assert!(read(r#"["/etc/nginx/tls/*.pem", "/etc/postfix/cert.pem"]"#).is_ok());
+        for (files, says) in [
+            (r#"["tls/*.pem"]"#, "`tls/*.pem` is no absolute path"),
+            (r#"["/**/*.pem"]"#, "has `**`"),
+            (r#"["/etc/[.pem"]"#, "is no pattern"),
+        ] {
+            let error = read(files).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+        assert!(Config::parse("[certificates]\nfile = []\n").is_err());
     }
 
     #[test]

@@ -212,7 +212,7 @@ pub(crate) fn start_sampler(
     vitals: &Arc<Vitals>,
 ) -> mpsc::Receiver<Vec<Sample>> {
     let (samples, taken) = mpsc::channel(1);
-    let mut sampler = Sampler::new(subjects.clone());
+    let mut sampler = Sampler::new(subjects.clone()).with_certificates(config.certificates.clone());
     let every = config.sample_every.0;
     let vitals = Arc::clone(vitals);
     tokio::spawn(async move {

@@ -12,8 +12,8 @@ pub use self::{
     log::{LogLines, LogPriority},
     memory::{MemoryEvent, MemoryEvents, OomKill, OomScope, OomVerdict, Pressure, PressureOf},
     network::{
-        DropPlace, NetCounter, NetCounterKind, PacketDrops, PortClass, TcpTrouble, TcpTroubleKind,
-        TransmitTimeout,
+        DropPlace, LinkChanges, NetCounter, NetCounterKind, PacketDrops, PortClass, TcpTrouble,
+        TcpTroubleKind, TransmitTimeout,
     },
     process::{
         Cgroup, CgroupAttached, FatalSignal, ProcessExec, ProcessExit, Sender, TaskRef, Zombies,

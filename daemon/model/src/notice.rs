@@ -56,6 +56,8 @@ pub enum Noticed {
     Storm,
     /// A unit writes lines of a kind that it never wrote before: number of lines.
     NewLogLines,
+    /// An interface loses its link again and again: how often.
+    LinkFlap,
 }
 
 impl Noticed {
@@ -74,6 +76,7 @@ impl Noticed {
             Self::ClockStep => "the wall clock was set",
             Self::Storm => "storm: many incidents at once",
             Self::NewLogLines => "unit writes a new kind of log line",
+            Self::LinkFlap => "network link flaps",
         }
     }
 }

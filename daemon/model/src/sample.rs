@@ -50,6 +50,11 @@ pub enum Measure {
     UnitTasksLimitRatio,
     /// Unit: its CPU time / the time of all CPUs, 0..=1.
     UnitCpuShareRatio,
+    /// Certificate: share gone of its whole life, or of its last 90 days if it lives longer, 0..=1;
+    /// 1 when it has expired.
+    CertificateUsedRatio,
+    /// Certificate: seconds until it ends; below 0 since it ended.
+    CertificateLeftS,
 }
 
 impl fmt::Display for Measure {
@@ -75,6 +80,8 @@ impl fmt::Display for Measure {
             Self::UnitMemoryLimitRatio => "unit_memory_limit_ratio",
             Self::UnitTasksLimitRatio => "unit_tasks_limit_ratio",
             Self::UnitCpuShareRatio => "unit_cpu_share_ratio",
+            Self::CertificateUsedRatio => "certificate_used_ratio",
+            Self::CertificateLeftS => "certificate_left_s",
         })
     }
 }

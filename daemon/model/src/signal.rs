@@ -71,6 +71,8 @@ pub enum Fact {
     UnitRemoved,
     /// A unit wrote lines of one kind to the journal.
     LogLines(LogLines),
+    /// A network interface lost its carrier or got it.
+    LinkChanges(LinkChanges),
 }
 
 /// The kinds of [`Fact`], as playbooks and `medic events --kind` name them.
@@ -106,6 +108,7 @@ pub enum SignalKind {
     UnitState,
     UnitRemoved,
     LogLines,
+    LinkChanges,
 }
 
 impl Fact {
@@ -137,6 +140,7 @@ impl Fact {
             Self::UnitState(_) => SignalKind::UnitState,
             Self::UnitRemoved => SignalKind::UnitRemoved,
             Self::LogLines(_) => SignalKind::LogLines,
+            Self::LinkChanges(_) => SignalKind::LinkChanges,
         }
     }
 }

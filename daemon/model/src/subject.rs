@@ -96,6 +96,8 @@ pub enum Subject {
     Interface(String),
     /// A cgroup that no unit could be found for, by its path or `id:N`.
     Cgroup(String),
+    /// A certificate, by the path of its file.
+    Certificate(String),
 }
 
 impl Subject {
@@ -107,7 +109,8 @@ impl Subject {
             | Self::Mount(_)
             | Self::Device(_)
             | Self::Interface(_)
-            | Self::Cgroup(_) => None,
+            | Self::Cgroup(_)
+            | Self::Certificate(_) => None,
         }
     }
 }
@@ -121,6 +124,7 @@ impl fmt::Display for Subject {
             Self::Device(name) => write!(f, "device {name}"),
             Self::Interface(name) => write!(f, "interface {name}"),
             Self::Cgroup(path) => write!(f, "cgroup {path}"),
+            Self::Certificate(path) => write!(f, "certificate {path}"),
         }
     }
 }

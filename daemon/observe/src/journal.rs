@@ -177,7 +177,16 @@ impl Journal {
         };
         // It closed its output, so it ends; if not, it is killed when it is dropped.
         let wait = tokio::time::timeout(PAUSE_MIN, running.child.wait());
-        let mut reason = match wait.await {
+        let ended = wait.await;
+        // What it said just before may still be on its way. A child of its own may hold the other
+        // end open for ever.
+        let rest = async {
+            let is_more = |read| matches!(read, Ok(Read::Whole | Read::TooLong));
+            while is_more(self.said.read_some(running.err.as_mut()).await) {}
+        };
+        // Without an end the last line is what there is.
+        let _ = tokio::time::timeout(PAUSE_MIN, rest).await;
+        let mut reason = match ended {
             Ok(Ok(status)) => format!("journalctl ended with {status}"),
             _ => "journalctl closed its output".to_owned(),
         };

@@ -303,13 +303,15 @@ pub(crate) fn is_ratio(measure: Measure) -> bool {
         | Measure::InodesUsedRatio
         | Measure::UnitMemoryLimitRatio
         | Measure::UnitTasksLimitRatio
-        | Measure::UnitCpuShareRatio => true,
+        | Measure::UnitCpuShareRatio
+        | Measure::CertificateUsedRatio => true,
         Measure::LoadPerCpu
         | Measure::UnitMemoryBytes
         | Measure::UnitAnonBytes
         | Measure::DiskFreeBytes
         | Measure::PacketDropsPerS
         | Measure::TcpRetransmitsPerS
+        | Measure::CertificateLeftS
         | Measure::ExecPerS => false,
     }
 }
@@ -327,12 +329,16 @@ pub(crate) fn floor(measure: Measure, mean: f64) -> f64 {
         | Measure::UnitMemoryLimitRatio
         | Measure::UnitTasksLimitRatio
         | Measure::UnitCpuShareRatio => 0.02,
-        Measure::DiskUsedRatio | Measure::InodesUsedRatio | Measure::JournalShareRatio => 0.005,
+        Measure::DiskUsedRatio
+        | Measure::InodesUsedRatio
+        | Measure::JournalShareRatio
+        | Measure::CertificateUsedRatio => 0.005,
         Measure::LoadPerCpu => 0.1,
         Measure::UnitMemoryBytes | Measure::UnitAnonBytes | Measure::DiskFreeBytes => {
             4.0 * 1024.0 * 1024.0
         }
         Measure::ExecPerS | Measure::PacketDropsPerS | Measure::TcpRetransmitsPerS => 1.0,
+        Measure::CertificateLeftS => 60.0,
     };
     absolute.max(mean.abs() * 0.01)
 }

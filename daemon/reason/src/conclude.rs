@@ -8,6 +8,8 @@ use hostmedic_model::{
     outcome::{CheckResult, Outcome, Verification},
     playbook::{Playbook, Remedy, VerifyPlan},
     record::Body,
+    sample::{Measure, Series},
+    subject::Subject,
     time::At,
     wake::{Effect, Inspection},
 };
@@ -15,6 +17,7 @@ use hostmedic_model::{
 use crate::{
     case::{Run, Stage},
     correlate::is_storm,
+    detect::limits,
     matching::{self, Match},
     pipeline::State,
     verify::{self, Seen},
@@ -26,6 +29,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 const WAIT_EVERY: Duration = Duration::from_secs(5);
 /// So long after its last evidence a number that stays off keeps no incident open.
 const NEW_LEVEL_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// How long after a start the absence of a number says nothing: longer than the longest
+/// `sample_every` twice.
+const NOT_READ_YET: Duration = Duration::from_secs(15 * 60);
 /// The quiet time before an incident closes doubles with each return, so often at most.
 const FLAPS_MAX: u32 = 3;
 
@@ -146,6 +152,9 @@ impl State {
     /// Whether a number that opened the incident has not come halfway back. After a day it is no
     /// trouble any more but a new level.
     fn is_still_off(&self, incident: &Incident) -> bool {
+        if let Subject::Certificate(_) = incident.subject {
+            return self.still_runs_out(&incident.subject);
+        }
         if self.now.since(incident.last_at) >= NEW_LEVEL_AFTER {
             return false;
         }
@@ -159,6 +168,20 @@ impl State {
             Evidence::Anomaly(anomaly) => is_off(anomaly).unwrap_or(false),
             _ => false,
         })
+    }
+
+    /// Whether a certificate is not renewed. That it runs out is never a new level, so time alone does
+    /// not close it; a file that is there no more does.
+    fn still_runs_out(&self, certificate: &Subject) -> bool {
+        let series = Series {
+            subject: certificate.clone(),
+            measure: Measure::CertificateUsedRatio,
+        };
+        match self.facts.fresh(&series, self.now) {
+            Ok(used) => limits::runs_out(used.value),
+            // Just started, it was not read yet: that is no renewal.
+            Err(_) => self.now.since(self.started) < NOT_READ_YET,
+        }
     }
 
     /// Closes an incident that went away without us: its unit is up, or was stopped in order,

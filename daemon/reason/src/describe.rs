@@ -191,6 +191,7 @@ fn place(subject: &Subject) -> String {
             format!("Network interface {}", scrub(name, NAME_CHARS_MAX))
         }
         Subject::Cgroup(path) => format!("Container or cgroup {}", scrub(path, NAME_CHARS_MAX)),
+        Subject::Certificate(path) => format!("Certificate {}", scrub(path, NAME_CHARS_MAX)),
     }
 }
 

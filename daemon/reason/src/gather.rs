@@ -5,6 +5,8 @@
 //! it again; later, or if hostmedic had resolved it, a new one opens that knows how often this came
 //! before. What incidents have in common is told in `correlate`.
 
+mod evidence;
+
 use std::time::Duration;
 
 use hostmedic_model::{
@@ -12,8 +14,8 @@ use hostmedic_model::{
     incident::{Evidence, Incident, IncidentId, IncidentStatus},
     notice::Notice,
     record::Body,
-    sample::Sample,
-    signal::{Fact, FilesystemTrouble, LogPriority, Signal, SignalKind},
+    sample::{Measure, Sample, Series},
+    signal::{Fact, LogPriority, Signal},
     subject::Subject,
     time::At,
     unit::ActiveState,
@@ -21,6 +23,8 @@ use hostmedic_model::{
 };
 use sha2::{Digest, Sha256};
 
+use self::evidence::{evidence_at, is_repeat, trouble};
+pub(crate) use self::evidence::{is_kept, severity_of};
 use crate::{
     case::{Case, EVIDENCE_MAX, Stage},
     correlate::{can_be_cause, is_storm},
@@ -135,7 +139,11 @@ impl State {
                     self.extend(&signal.subject, Evidence::Signal(signal.clone()), effects);
                 }
             }
-            Fact::FatalSignal(_) | Fact::Zombies(_) | Fact::Pressure(_) | Fact::MemoryEvents(_) => {
+            Fact::FatalSignal(_)
+            | Fact::Zombies(_)
+            | Fact::Pressure(_)
+            | Fact::MemoryEvents(_)
+            | Fact::LinkChanges(_) => {
                 self.facts.learn_signal(signal);
                 if self.open_case(&signal.subject).is_some() {
                     self.extend(&signal.subject, Evidence::Signal(signal.clone()), effects);
@@ -177,7 +185,16 @@ impl State {
 
     pub(crate) fn gather_anomaly(&mut self, anomaly: Anomaly, effects: &mut Vec<Effect>) {
         let subject = anomaly.series.subject.clone();
-        let title = format!("unusual {}", anomaly.series.measure);
+        let measure = anomaly.series.measure;
+        let title = match measure {
+            Measure::CertificateUsedRatio if anomaly.observed < 1.0 => {
+                "certificate runs out".to_owned()
+            }
+            Measure::CertificateUsedRatio | Measure::CertificateLeftS => {
+                "certificate has expired".to_owned()
+            }
+            _ => format!("unusual {measure}"),
+        };
         let severity = anomaly.severity;
         self.open_or_extend(
             &subject,
@@ -186,6 +203,20 @@ impl State {
             Evidence::Anomaly(anomaly),
             effects,
         );
+        if measure == Measure::CertificateUsedRatio {
+            self.add_time_left(&subject, effects);
+        }
+    }
+
+    /// A share of a certificate's life tells people little: how long it still is belongs to it.
+    fn add_time_left(&mut self, subject: &Subject, effects: &mut Vec<Effect>) {
+        let series = Series {
+            subject: subject.clone(),
+            measure: Measure::CertificateLeftS,
+        };
+        if let Some(left) = self.facts.sample(&series).cloned() {
+            self.extend(subject, Evidence::Sample(left), effects);
+        }
     }
 
     /// Opens an incident when a playbook's trigger that rests on this measure holds.
@@ -396,97 +427,5 @@ impl State {
             }
             salt += 1;
         }
-    }
-}
-
-/// Facts that are trouble by themselves: the incident's title, and how bad it is.
-fn trouble(fact: &Fact) -> Option<(&'static str, Severity)> {
-    match fact {
-        Fact::OomKill(_) => Some(("out-of-memory kill", Severity::Critical)),
-        Fact::BlockError(_) => Some(("disk errors", Severity::Critical)),
-        Fact::ScsiError(_) => Some(("disk does not answer", Severity::Warning)),
-        Fact::WritebackError(_) => Some(("written data was lost", Severity::Critical)),
-        Fact::FilesystemError(error) => Some(match error.trouble {
-            FilesystemTrouble::Error => ("file system is damaged", Severity::Critical),
-            FilesystemTrouble::Shutdown => ("file system shut down", Severity::Critical),
-        }),
-        Fact::MountReadOnly(_) => Some(("mount became read-only", Severity::Critical)),
-        Fact::HungTask(_) => Some(("task hangs", Severity::Warning)),
-        Fact::RcuStall(_) => Some(("a CPU is stuck", Severity::Critical)),
-        Fact::TransmitTimeout(_) => Some(("interface cannot send", Severity::Warning)),
-        Fact::HardwareError(error) if error.corrected == Some(true) => {
-            Some(("hardware corrected an error", Severity::Info))
-        }
-        Fact::HardwareError(_) => Some(("hardware error", Severity::Critical)),
-        _ => None,
-    }
-}
-
-/// Whether signals of this kind are kept as facts about their subject, so that a trigger can hold
-/// on them.
-pub(crate) fn is_kept(kind: SignalKind) -> bool {
-    match kind {
-        SignalKind::OomKill
-        | SignalKind::BlockError
-        | SignalKind::ScsiError
-        | SignalKind::WritebackError
-        | SignalKind::FilesystemError
-        | SignalKind::MountReadOnly
-        | SignalKind::HungTask
-        | SignalKind::RcuStall
-        | SignalKind::TransmitTimeout
-        | SignalKind::HardwareError
-        | SignalKind::UnitState
-        | SignalKind::FatalSignal
-        | SignalKind::Zombies
-        | SignalKind::PacketDrops
-        | SignalKind::TcpTrouble
-        | SignalKind::NetCounter
-        | SignalKind::Pressure
-        | SignalKind::MemoryEvents
-        | SignalKind::LogLines => true,
-        SignalKind::ProcessExec
-        | SignalKind::ProcessExit
-        | SignalKind::CgroupMade
-        | SignalKind::CgroupRemoved
-        | SignalKind::CgroupAttached
-        | SignalKind::UnitRemoved => false,
-    }
-}
-
-fn evidence_at(evidence: &Evidence) -> At {
-    match evidence {
-        Evidence::Signal(signal) => signal.at,
-        Evidence::Anomaly(anomaly) => anomaly.at,
-        Evidence::Sample(sample) => sample.at,
-        Evidence::Notice(notice) => notice.at,
-        Evidence::Child(child) => child.at,
-    }
-}
-
-/// How much an incident matters because of this evidence.
-pub(crate) fn severity_of(evidence: &Evidence) -> Severity {
-    match evidence {
-        Evidence::Signal(signal) => match &signal.fact {
-            Fact::UnitState(state) if state.active == ActiveState::Failed => Severity::Critical,
-            fact => trouble(fact).map_or(Severity::Info, |(_, severity)| severity),
-        },
-        Evidence::Anomaly(anomaly) => anomaly.severity,
-        Evidence::Sample(_) => Severity::Warning,
-        Evidence::Notice(notice) => notice.severity,
-        Evidence::Child(child) => child.severity,
-    }
-}
-
-fn is_repeat(known: &Evidence, new: &Evidence) -> bool {
-    match (known, new) {
-        (Evidence::Anomaly(known), Evidence::Anomaly(new)) => known.series == new.series,
-        (Evidence::Sample(known), Evidence::Sample(new)) => known.series == new.series,
-        (Evidence::Signal(known), Evidence::Signal(new)) => match (&known.fact, &new.fact) {
-            // Of one kind of line the first is enough, however many follow.
-            (Fact::LogLines(known), Fact::LogLines(new)) => known.id == new.id,
-            (known, new) => known == new,
-        },
-        _ => false,
     }
 }

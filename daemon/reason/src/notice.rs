@@ -6,6 +6,7 @@
 
 mod clock_step;
 mod crash_loop;
+mod link_flap;
 mod new_lines;
 mod oom_again;
 mod rate;
@@ -26,8 +27,8 @@ use hostmedic_model::{
 
 pub(crate) use self::table::Table;
 use self::{
-    clock_step::ClockStep, crash_loop::CrashLoops, new_lines::NewLines, oom_again::OomAgain,
-    rate::Surge, silence::Silence, surges::Surges,
+    clock_step::ClockStep, crash_loop::CrashLoops, link_flap::LinkFlaps, new_lines::NewLines,
+    oom_again::OomAgain, rate::Surge, silence::Silence, surges::Surges,
 };
 use crate::facts::Facts;
 
@@ -38,6 +39,9 @@ const LOOK_EVERY_S: u64 = 30;
 /// After counted losses what was not heard may have been lost.
 const AFTER_LOSS_S: u64 = 300;
 
+/// Links that went so soon after a pause that nobody watched went with the host's sleep.
+const AFTER_SLEEP_S: u64 = 60;
+
 /// All detectors of events.
 #[derive(Clone, Debug)]
 pub(crate) struct Notices {
@@ -45,9 +49,11 @@ pub(crate) struct Notices {
     watched: Duration,
     looked_s: u64,
     lost_s: Option<u64>,
+    slept_s: Option<u64>,
     clock: ClockStep,
     crashes: CrashLoops,
     ooms: OomAgain,
+    links: LinkFlaps,
     surges: Surges,
     silence: Silence,
     lines: NewLines,
@@ -60,9 +66,11 @@ impl Default for Notices {
             watched: Duration::ZERO,
             looked_s: 0,
             lost_s: None,
+            slept_s: None,
             clock: ClockStep::default(),
             crashes: CrashLoops::new(),
             ooms: OomAgain::new(),
+            links: LinkFlaps::new(),
             surges: Surges::new(),
             silence: Silence::new(),
             lines: NewLines::new(),
@@ -74,7 +82,11 @@ impl Notices {
     /// Time passed: `at` is the wake's own moment, as it came.
     pub(crate) fn live(&mut self, at: At) -> Option<Notice> {
         if let Some(last) = self.last {
-            self.watched += at.since(last).min(WATCHED_MAX);
+            let pause = at.since(last);
+            self.watched += pause.min(WATCHED_MAX);
+            if pause > WATCHED_MAX {
+                self.slept_s = Some(self.now_s());
+            }
         }
         if self.last.is_none_or(|last| at.boot_ns > last.boot_ns) {
             self.last = Some(at);
@@ -143,6 +155,21 @@ impl Notices {
                     Span::secs(over_s),
                 ))
             }
+            (Fact::LinkChanges(changes), _) => {
+                let slept = self.slept_s;
+                if slept.is_some_and(|slept_s| now_s - slept_s <= AFTER_SLEEP_S) {
+                    return None;
+                }
+                let downs = self.links.hear(&signal.subject, changes.down, now_s)?;
+                // It harms, but whether by little or much other facts tell.
+                Some(notice(
+                    Noticed::LinkFlap,
+                    Severity::Warning,
+                    downs as f64,
+                    0.0,
+                    Span::secs(link_flap::WITHIN_S),
+                ))
+            }
             _ => {
                 let (noticed, Surge { observed, expected }) = self.surges.hear(signal, now_s)?;
                 Some(notice(
@@ -178,8 +205,8 @@ impl Notices {
 
     /// A number about `subject` came.
     pub(crate) fn number(&mut self, subject: &Subject) {
-        // A file system that is not mounted any more is no silence.
-        if !matches!(subject, Subject::Mount(_)) {
+        // A file system that is not mounted any more is no silence, nor is a file that was removed.
+        if !matches!(subject, Subject::Mount(_) | Subject::Certificate(_)) {
             self.silence.number(subject, self.watched.as_secs());
         }
     }
@@ -235,6 +262,7 @@ impl Notices {
     pub(crate) fn forgotten(&self) -> u64 {
         self.crashes.forgotten()
             + self.ooms.forgotten()
+            + self.links.forgotten()
             + self.surges.forgotten()
             + self.silence.forgotten()
             + self.lines.forgotten()

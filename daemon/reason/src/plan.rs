@@ -21,7 +21,7 @@ pub(crate) fn target(step: &StepTemplate, subject: &Subject) -> Result<UnitName,
         (Target::Unit(unit), _) => Ok(unit.clone()),
         (Target::Action(action), _) => {
             let instance = match subject {
-                Subject::Mount(path) => escape_path(path),
+                Subject::Mount(path) | Subject::Certificate(path) => escape_path(path),
                 Subject::Device(name) | Subject::Interface(name) => escape(name),
                 Subject::Unit(unit) => escape(unit.as_str()),
                 Subject::Host | Subject::Cgroup(_) => "host".to_owned(),

@@ -49,7 +49,8 @@ fn tone(kind: SignalKind) -> Option<Tone> {
         | SignalKind::NetCounter
         | SignalKind::Pressure
         | SignalKind::MemoryEvents
-        | SignalKind::LogLines => Some(Tone::Warn),
+        | SignalKind::LogLines
+        | SignalKind::LinkChanges => Some(Tone::Warn),
         SignalKind::ProcessExec
         | SignalKind::ProcessExit
         | SignalKind::CgroupMade

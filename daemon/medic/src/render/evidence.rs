@@ -75,12 +75,28 @@ fn noticed(notice: &Notice) -> String {
         Noticed::ClockStep => format!("by {:+.1} s", observed / 1000.0),
         Noticed::Storm => format!("{observed:.0} within {over}"),
         Noticed::NewLogLines => format!("{observed:.0} lines within {over}"),
+        Noticed::LinkFlap => format!("its carrier went {observed:.0} times within {over}"),
     }
 }
 
 /// A number and what is normal; then where it is heading, and what else was off.
 fn unusual(anomaly: &Anomaly) -> String {
     let measure = anomaly.series.measure;
+    // They only grow and shrink: nothing is usual.
+    match measure {
+        Measure::CertificateUsedRatio => {
+            let used = number(measure, anomaly.observed);
+            return format!(
+                "{used} of the time that {} has are gone",
+                anomaly.series.subject
+            );
+        }
+        Measure::CertificateLeftS => {
+            let ago = number(measure, anomaly.observed.abs());
+            return format!("{} has expired {ago} ago", anomaly.series.subject);
+        }
+        _ => {}
+    }
     let mut text = format!(
         "{} is {}, normal is {} ± {} ({:.1} spreads, {})",
         anomaly.series,
@@ -147,7 +163,12 @@ pub(crate) fn number(measure: Measure, value: f64) -> String {
         | Measure::InodesUsedRatio
         | Measure::UnitMemoryLimitRatio
         | Measure::UnitTasksLimitRatio
-        | Measure::UnitCpuShareRatio => format!("{:.1} %", value * 100.0),
+        | Measure::UnitCpuShareRatio
+        | Measure::CertificateUsedRatio => format!("{:.1} %", value * 100.0),
+        Measure::CertificateLeftS => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", span(Duration::from_secs(value.abs() as u64)))
+        }
         Measure::LoadPerCpu
         | Measure::ExecPerS
         | Measure::PacketDropsPerS

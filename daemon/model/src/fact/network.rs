@@ -98,6 +98,20 @@ pub struct NetCounter {
     pub count: u64,
 }
 
+/// The carrier of a network interface went or came since the last reading.
+///
+/// Source: `carrier_down_count` and `carrier_up_count`, Documentation/ABI/testing/sysfs-class-net.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkChanges {
+    /// How often the carrier went.
+    #[serde(with = "crate::wide")]
+    pub down: u64,
+    /// How often it came.
+    #[serde(with = "crate::wide")]
+    pub up: u64,
+}
+
 /// Counters without a hook of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

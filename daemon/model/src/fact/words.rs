@@ -195,6 +195,11 @@ impl fmt::Display for Fact {
                     more => write!(f, "; {more} more lines of the unit were only counted)"),
                 }
             }
+            Self::LinkChanges(changes) => write!(
+                f,
+                "link went down {} times and came up {} times",
+                changes.down, changes.up
+            ),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use super::super::{
     BlockError, BlockOperation, Cgroup, CgroupAttached, Device, DropPlace, FatalSignal,
-    FilesystemError, FilesystemTrouble, HardwareError, HardwareSource, HungTask, LogLines,
-    LogPriority, MemoryEvent, MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill,
-    OomScope, OomVerdict, PacketDrops, PortClass, Pressure, PressureOf, ProcessExec, ProcessExit,
-    RcuStall, ScsiError, Sender, TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout,
+    FilesystemError, FilesystemTrouble, HardwareError, HardwareSource, HungTask, LinkChanges,
+    LogLines, LogPriority, MemoryEvent, MemoryEvents, MountReadOnly, NetCounter, NetCounterKind,
+    OomKill, OomScope, OomVerdict, PacketDrops, PortClass, Pressure, PressureOf, ProcessExec,
+    ProcessExit, RcuStall, ScsiError, Sender, TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout,
     WritebackError, Zombies,
 };
 use crate::{
@@ -360,6 +360,10 @@ fn tcp_interfaces_and_counters() {
     ] {
         reads(&Fact::NetCounter(NetCounter { counter, count: 3 }), words);
     }
+    reads(
+        &Fact::LinkChanges(LinkChanges { down: 3, up: 2 }),
+        "link went down 3 times and came up 2 times",
+    );
 }
 
 #[test]

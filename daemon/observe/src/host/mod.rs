@@ -1,9 +1,11 @@
-//! Numbers of the host, taken once an interval: CPU, memory, load, waiting, disks, tables, units.
+//! Numbers of the host, taken once an interval: CPU, memory, load, waiting, disks, tables, units,
+//! certificates.
 //!
 //! Without it there are no baselines, and a full disk would be found by the service that dies.
 //! A source that cannot be read is named as a [`SourceProblem`]; it never becomes a zero.
 
 mod anonymous;
+mod certificates;
 pub mod clock;
 mod cost;
 pub mod devices;
@@ -11,6 +13,7 @@ mod disk;
 mod fs_errors;
 pub mod interfaces;
 mod journal;
+pub mod links;
 pub mod memory_events;
 mod mounts;
 pub mod net;
@@ -29,6 +32,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use certificates::CertificatesConfig;
 pub use cost::{CostMeter, OwnCost};
 pub use psi::{PressureOptions, Threshold};
 pub use signals::HostSignals;
@@ -79,6 +83,7 @@ pub struct Sampler {
     before: Option<At>,
     stalls: stalls::Stalls,
     units: unit_numbers::UnitNumbers,
+    certificates: certificates::Certificates,
 }
 
 impl Sampler {
@@ -94,7 +99,15 @@ impl Sampler {
             before: None,
             stalls: stalls::Stalls::new(),
             units: unit_numbers::UnitNumbers::new(),
+            certificates: certificates::Certificates::new(CertificatesConfig::default()),
         }
+    }
+
+    /// Watches these certificates instead of those in the usual places.
+    #[must_use]
+    pub fn with_certificates(mut self, config: CertificatesConfig) -> Self {
+        self.certificates = certificates::Certificates::new(config);
+        self
     }
 
     /// All numbers of the window that ends at `at`, and every source that gave none.
@@ -118,6 +131,7 @@ impl Sampler {
         let mounts = self.disks.sample(&mut taken);
         journal::sample(&self.journal_dirs, &mounts, &mut taken);
         self.units.sample(&self.subjects, window, cpus, &mut taken);
+        self.certificates.sample(&mut taken);
         (taken.samples, taken.problems)
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::{
     SourceProblem,
+    links::LinkWatch,
     memory_events::MemoryWatch,
     net::NetWatch,
     watch::{Watch, WatchOptions},
@@ -21,6 +22,7 @@ pub struct HostSignals {
     subjects: Subjects,
     memory: MemoryWatch,
     net: NetWatch,
+    links: LinkWatch,
     zombies: ZombieWatch,
     watch: Option<Watch>,
 }
@@ -31,6 +33,7 @@ impl HostSignals {
         Self {
             memory: MemoryWatch::new(subjects.clone()),
             net: NetWatch::new(),
+            links: LinkWatch::new(),
             zombies: ZombieWatch::new(subjects.clone()),
             subjects,
             watch: None,
@@ -45,6 +48,7 @@ impl HostSignals {
         let mut problems = self.watch.as_ref().map(Watch::problems).unwrap_or_default();
         let mut signals = self.memory.poll(at, &mut problems);
         signals.extend(self.net.poll(at, &mut problems));
+        signals.extend(self.links.poll(at, &mut problems));
         signals.extend(self.zombies.poll(at, &mut problems));
         (signals, problems)
     }

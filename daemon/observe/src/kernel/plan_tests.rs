@@ -79,6 +79,10 @@ fn whole() -> (KernelSupport, Verdicts) {
             "cgroup_attach_task",
             vec![object("cgroup"), Argument::Other, task(), BOOL],
         ),
+        (
+            "security_unix_stream_connect",
+            vec![object("sock"), object("sock"), object("sock")],
+        ),
     ];
     let support = KernelSupport {
         offsets: FIELDS.iter().map(|_| Ok(8)).collect(),

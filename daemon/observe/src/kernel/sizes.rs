@@ -1,6 +1,6 @@
-//! How large the maps are. All together take at most 8 MB of kernel memory, on any number of
-//! CPUs: what is counted by key exists once for each possible CPU, so the more CPUs, the fewer
-//! keys. No RSS shows this memory, so it is bounded here and reported beside the RSS.
+//! How large the maps are. All together take at most 8 MB of kernel memory, on up to 1024 possible
+//! CPUs: what is counted by key exists once for each of them, so the more CPUs, the fewer keys, and
+//! then the less is remembered. Beyond, the counters alone take more. No RSS shows this memory, so it is bounded here and reported beside the RSS.
 
 /// Most kernel memory of all maps, in bytes.
 pub const MAP_BYTES_MAX: u64 = 8 << 20;
@@ -17,6 +17,8 @@ const SHARED_BYTES: u64 = 112;
 /// Keys of one map, at least and at most.
 const KEYS_MIN: u32 = 32;
 const KEYS_MAX: u32 = 4096;
+/// Cgroups whose share of events is kept, at least.
+const SHARES_MIN: u32 = 128;
 /// Entries of the small shared maps `KILLED` and `SCOPES`.
 const SMALL_SHARED: u64 = 256 + 64;
 
@@ -85,9 +87,20 @@ impl Sizes {
             shares: 2048,
             ..Self::SMALLEST
         };
-        let room = MAP_BYTES_MAX
-            .saturating_sub(RESERVE)
-            .saturating_sub(sizes.bytes(needs.cpus));
+        let room_of = |sizes: &Self| {
+            MAP_BYTES_MAX
+                .saturating_sub(RESERVE)
+                .saturating_sub(sizes.bytes(needs.cpus))
+        };
+        // Counting comes before remembering.
+        while room_of(&sizes) < 4 * u64::from(KEYS_MIN) * key_bytes(needs.cpus)
+            && sizes.shares > SHARES_MIN
+        {
+            for size in [&mut sizes.recent, &mut sizes.ended, &mut sizes.shares] {
+                *size = (*size / 2).max(1);
+            }
+        }
+        let room = room_of(&sizes);
         let share = |percent: u64| {
             let keys = room * percent / 100 / key_bytes(needs.cpus);
             u32::try_from(keys)
@@ -153,6 +166,24 @@ mod tests {
             assert!(sizes.bytes(128) <= MAP_BYTES_MAX, "{}", sizes.bytes(128));
             assert!(sizes.keys.processes >= 512, "{sizes:?}");
         }
+    }
+
+    #[test]
+    fn the_largest_machine_counts_too_and_remembers_less() {
+        let largest = Needs {
+            cpus: 1024,
+            recent: true,
+            ended: true,
+            latency: true,
+        };
+        let sizes = Sizes::fit(64 << 10, 512 << 10, largest);
+        assert!(sizes.bytes(1024) <= MAP_BYTES_MAX, "{}", sizes.bytes(1024));
+        assert!(sizes.keys.disks >= KEYS_MIN && sizes.shares >= SHARES_MIN);
+        let needs = Needs {
+            cpus: 512,
+            ..largest
+        };
+        assert_eq!(Sizes::fit(64 << 10, 512 << 10, needs).recent, 8192);
     }
 
     proptest! {

@@ -16,6 +16,18 @@ pub(super) fn tell(incident: &Incident, around: &Around<'_>, pieces: &mut Vec<(W
     let mut told = Vec::new();
     for evidence in &incident.evidence {
         let (measure, text) = match evidence {
+            Evidence::Anomaly(anomaly) if is_of_certificate(anomaly.series.measure) => {
+                let measure = anomaly.series.measure;
+                (measure, certificate(measure, anomaly.observed))
+            }
+            Evidence::Sample(sample) if is_of_certificate(sample.series.measure) => {
+                let measure = sample.series.measure;
+                // What is left now, not when it was first told.
+                let mut numbers = around.numbers.iter();
+                let newest = numbers.find(|(known, _)| *known == measure);
+                let left = newest.map_or(sample.value, |(_, newest)| *newest);
+                (measure, certificate(measure, left))
+            }
             Evidence::Anomaly(anomaly) => {
                 let measure = anomaly.series.measure;
                 let side = if anomaly.observed < anomaly.expected {
@@ -55,9 +67,42 @@ pub(super) fn tell(incident: &Incident, around: &Around<'_>, pieces: &mut Vec<(W
     }
     for (measure, number) in &around.numbers {
         if !told.contains(measure) {
-            let text = format!("{} is {}", name(*measure), value(*measure, *number));
+            let text = if is_of_certificate(*measure) {
+                certificate(*measure, *number)
+            } else {
+                format!("{} is {}", name(*measure), value(*measure, *number))
+            };
             pieces.push((Weight::Sign, text));
         }
+    }
+}
+
+fn is_of_certificate(measure: Measure) -> bool {
+    matches!(
+        measure,
+        Measure::CertificateUsedRatio | Measure::CertificateLeftS
+    )
+}
+
+/// How near a certificate is to its end. Nothing is usual of it: it only goes on.
+fn certificate(measure: Measure, number: f64) -> String {
+    if measure == Measure::CertificateUsedRatio {
+        let used = value(measure, number);
+        return format!("{used} of its time are used (certificate_used_ratio)");
+    }
+    let seconds = number.abs();
+    let (count, unit) = if seconds >= 2.0 * 86_400.0 {
+        (seconds / 86_400.0, "days")
+    } else if seconds >= 2.0 * 3600.0 {
+        (seconds / 3600.0, "hours")
+    } else {
+        (seconds / 60.0, "minutes")
+    };
+    let long = format!("{:.0} {unit}", count.floor().min(1e6));
+    if number > 0.0 {
+        format!("the certificate expires in {long} (certificate_left_s)")
+    } else {
+        format!("the certificate has expired, it ended {long} ago (certificate_left_s)")
     }
 }
 

@@ -189,6 +189,10 @@ fn sign(fact: &Fact) -> Option<String> {
             };
             format!("memory.events {what}")
         }
+        Fact::LinkChanges(changes) if changes.down > 0 => {
+            "network link went down, the interface lost its carrier".to_owned()
+        }
+        Fact::LinkChanges(_) => "network link came up, the interface gained carrier".to_owned(),
         _ => return None,
     })
 }

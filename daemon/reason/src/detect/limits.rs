@@ -11,6 +11,14 @@ const IN_ROW: u8 = 2;
 /// Below a limit by this, it counts as left.
 const LEFT: f64 = 0.03;
 
+/// 21 days before the end of a certificate that lives for 90 or more. One that lives less has less
+/// time in the same share: those of 47 days are told at 11 days, those of 6 at 34 hours. Whoever
+/// renews by himself does it at a third of the life (ACME clients, RFC 9773; Let's Encrypt's advice),
+/// so at less than a quarter he has failed again and again.
+const CERTIFICATE_WARNING: f64 = 1.0 - 21.0 / 90.0;
+/// 7 days before, or in the same share.
+const CERTIFICATE_CRITICAL: f64 = 1.0 - 7.0 / 90.0;
+
 /// What a subject is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,6 +50,9 @@ impl Role {
             (Measure::UnitTasksLimitRatio, _) => (0.9, 0.97),
             // Memory is there to be used; only the last of it is missed.
             (Measure::MemoryUsedRatio, _) => (0.95, 0.95),
+            (Measure::CertificateUsedRatio, _) => (CERTIFICATE_WARNING, CERTIFICATE_CRITICAL),
+            // Negated, because less is worse: it has expired.
+            (Measure::CertificateLeftS, _) => (0.0, 0.0),
             (
                 Measure::CpuBusyRatio
                 | Measure::LoadPerCpu
@@ -78,6 +89,7 @@ impl Level {
     /// Takes a value in; a severity when a limit was passed, once until it is left again.
     pub(super) fn judge(&mut self, role: Role, measure: Measure, value: f64) -> Option<Severity> {
         let limits = role.limits(measure)?;
+        let value = height(measure, value);
         let severity_from = |value: f64| {
             if value >= limits.critical {
                 Some(Severity::Critical)
@@ -100,6 +112,20 @@ impl Level {
         self.above_in_row = 0;
         self.told = now;
         now
+    }
+}
+
+/// Whether a certificate is (still, with the margin of [`LEFT`]) so near to its end that it is told.
+pub(crate) fn runs_out(used_ratio: f64) -> bool {
+    used_ratio + LEFT >= CERTIFICATE_WARNING
+}
+
+/// A number that limits can be compared with: more is worse.
+fn height(measure: Measure, value: f64) -> f64 {
+    if measure == Measure::CertificateLeftS {
+        -value
+    } else {
+        value
     }
 }
 

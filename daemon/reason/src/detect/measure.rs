@@ -15,8 +15,11 @@ pub(super) fn matters(measure: Measure, usual: f64) -> f64 {
         Measure::MemoryUsedRatio | Measure::JournalShareRatio | Measure::ConntrackUsedRatio => 0.1,
         Measure::UnitMemoryLimitRatio | Measure::UnitTasksLimitRatio => 0.2,
         Measure::UnitCpuShareRatio => 0.3,
-        // What is left is judged as a share.
-        Measure::DiskFreeBytes => f64::INFINITY,
+        // What is left is judged as a share, and what a certificate has used by its limits: that it
+        // runs out at its own pace, and is renewed, is no news.
+        Measure::DiskFreeBytes | Measure::CertificateUsedRatio | Measure::CertificateLeftS => {
+            f64::INFINITY
+        }
         Measure::PacketDropsPerS => (usual.abs() * 0.5).max(20.0),
         Measure::TcpRetransmitsPerS => (usual.abs() * 0.5).max(10.0),
         Measure::LoadPerCpu => 0.5,
@@ -36,7 +39,10 @@ pub(super) fn jump(measure: Measure, usual: f64) -> f64 {
         Measure::JournalShareRatio | Measure::ConntrackUsedRatio => 0.3,
         Measure::UnitMemoryLimitRatio | Measure::UnitTasksLimitRatio => 0.4,
         // That a unit begins to work is no news, and free space is judged as a share.
-        Measure::UnitCpuShareRatio | Measure::DiskFreeBytes => f64::INFINITY,
+        Measure::UnitCpuShareRatio
+        | Measure::DiskFreeBytes
+        | Measure::CertificateUsedRatio
+        | Measure::CertificateLeftS => f64::INFINITY,
         Measure::PacketDropsPerS => (usual.abs() * 5.0).max(20.0),
         Measure::TcpRetransmitsPerS => (usual.abs() * 5.0).max(10.0),
         Measure::LoadPerCpu => 2.0,
@@ -67,6 +73,8 @@ pub(super) fn falls_matter(measure: Measure) -> bool {
         | Measure::CpuPressureSomeRatio
         | Measure::IoPressureSomeRatio
         | Measure::PacketDropsPerS
-        | Measure::TcpRetransmitsPerS => false,
+        | Measure::TcpRetransmitsPerS
+        | Measure::CertificateUsedRatio
+        | Measure::CertificateLeftS => false,
     }
 }

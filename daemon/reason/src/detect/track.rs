@@ -13,6 +13,7 @@
 use hostmedic_model::{
     anomaly::{Anomaly, Forecast, Severity},
     sample::{Measure, Sample, Series},
+    subject::Subject,
     time::At,
     view::{BaselineView, Warmth},
 };
@@ -97,6 +98,10 @@ impl Track {
         let (measure, value) = (sample.series.measure, sample.value);
         for left in &mut self.left {
             *left = (*left - step_s).max(0.0);
+        }
+        // One whose file was away is told anew when it is back: its incident was closed meanwhile.
+        if matches!(sample.series.subject, Subject::Certificate(_)) && step_s > QUIET_S {
+            self.level = Level::default();
         }
         let level = self.level.judge(role, measure, value);
         let level = level.map(|severity| Finding {

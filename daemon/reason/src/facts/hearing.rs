@@ -139,7 +139,8 @@ fn hooks_of(kind: SignalKind) -> &'static [&'static str] {
         | SignalKind::MemoryEvents
         | SignalKind::UnitState
         | SignalKind::UnitRemoved
-        | SignalKind::LogLines => &[],
+        | SignalKind::LogLines
+        | SignalKind::LinkChanges => &[],
     }
 }
 

@@ -41,6 +41,9 @@ fn can_be_about(condition: &Condition, subject: &Subject) -> bool {
             | Measure::UnitMemoryLimitRatio
             | Measure::UnitTasksLimitRatio
             | Measure::UnitCpuShareRatio => subject.unit().is_some(),
+            Measure::CertificateUsedRatio | Measure::CertificateLeftS => {
+                matches!(subject, Subject::Certificate(_))
+            }
             Measure::CpuBusyRatio
             | Measure::MemoryUsedRatio
             | Measure::LoadPerCpu

@@ -7,6 +7,7 @@
 pub mod captures;
 pub mod checks;
 pub mod measures;
+pub mod signal;
 pub mod signals;
 pub mod states;
 pub mod steps;

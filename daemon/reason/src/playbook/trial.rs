@@ -25,7 +25,7 @@ use super::{
     case::{Case, Event, Given, UnitLine},
     placed::{Placed, Value},
     quantity::Unit,
-    registry::{find, measures, signals},
+    registry::{find, measures, signal, signals},
 };
 use crate::{
     matching::catalogue::Catalogue,
@@ -303,7 +303,7 @@ impl<'a> Desk<'a> {
 
     fn happen(&mut self, now: At, event: &Event) {
         if let Some(name) = &event.signal {
-            let kind = find(signals::ALL, name).and_then(signals::Signal::kind);
+            let kind = find(signals::ALL, name).and_then(signal::Signal::kind);
             let times = event.times.as_ref().map_or(1, |times| times.value);
             if let Some(fact) = kind.and_then(|kind| facts::example(kind, &event.fields)) {
                 for _ in 0..times.min(TIMES_MAX) {

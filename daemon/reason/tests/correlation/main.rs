@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod certificates;
 mod host;
 mod lines;
+mod links;
 mod replay;
 
 use host::*;

@@ -2,10 +2,11 @@
 
 use hostmedic_model::signal::{
     BlockError, BlockOperation, Cgroup, CgroupAttached, Device, DropPlace, Fact, FatalSignal,
-    FilesystemError, FilesystemTrouble, HardwareError, HardwareSource, HungTask, MemoryEvent,
-    MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope, OomVerdict,
-    PacketDrops, PortClass, Pressure, PressureOf, ProcessExec, ProcessExit, RcuStall, ScsiError,
-    Sender, TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout, WritebackError, Zombies,
+    FilesystemError, FilesystemTrouble, HardwareError, HardwareSource, HungTask, LinkChanges,
+    MemoryEvent, MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope,
+    OomVerdict, PacketDrops, PortClass, Pressure, PressureOf, ProcessExec, ProcessExit, RcuStall,
+    ScsiError, Sender, TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout, WritebackError,
+    Zombies,
 };
 
 /// Those that a hook or a file of the host can give; systemd's are beside the samples of units.
@@ -191,6 +192,7 @@ fn network() -> Vec<Fact> {
             counter: NetCounterKind::ListenOverflow,
             count: 3,
         }),
+        Fact::LinkChanges(LinkChanges { down: 2, up: 1 }),
     ];
     facts.extend(ports().into_iter().map(|port| {
         Fact::PacketDrops(PacketDrops {

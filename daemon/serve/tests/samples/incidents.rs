@@ -42,6 +42,7 @@ pub(super) fn evidence() -> Vec<Evidence> {
         Noticed::ClockStep,
         Noticed::Storm,
         Noticed::NewLogLines,
+        Noticed::LinkFlap,
     ];
     let notice = |noticed| {
         Evidence::Notice(Notice {

@@ -145,8 +145,8 @@ kinds!(evidence_kind(Evidence): Signal, Anomaly, Sample, Notice, Child);
 kinds!(fact(Fact): OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask, RcuStall,
     HardwareError, BlockError, ScsiError, WritebackError, FilesystemError, MountReadOnly,
     PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure, MemoryEvents, CgroupMade,
-    CgroupRemoved, CgroupAttached, UnitState, UnitRemoved, LogLines);
-kinds!(subject(Subject): Host, Unit, Mount, Device, Interface, Cgroup);
+    CgroupRemoved, CgroupAttached, UnitState, UnitRemoved, LogLines, LinkChanges);
+kinds!(subject(Subject): Host, Unit, Mount, Device, Interface, Cgroup, Certificate);
 kinds!(scope(OomScope): Unknown, Global, Cgroup);
 kinds!(sender(Sender): Kernel, Process);
 kinds!(port(PortClass): Unknown, WellKnown, Registered, Ephemeral);
@@ -227,6 +227,7 @@ fn subjects() -> Vec<Subject> {
         Subject::Device("sdb".to_owned()),
         Subject::Interface("eth0".to_owned()),
         Subject::Cgroup("id:7411".to_owned()),
+        Subject::Certificate("/etc/letsencrypt/live/shop/fullchain.pem".to_owned()),
     ]
 }
 
@@ -424,7 +425,7 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(Judgement: Right, Wrong, Forget),
         words!(MatchRoute: None, Inform, Propose, Act),
         words!(Measure: CpuBusyRatio, MemoryUsedRatio, LoadPerCpu, DiskUsedRatio,
-            JournalShareRatio, UnitMemoryBytes, ExecPerS, MemoryPressureSomeRatio, CpuPressureSomeRatio, IoPressureSomeRatio, SwapUsedRatio, ConntrackUsedRatio, PacketDropsPerS, TcpRetransmitsPerS, DiskFreeBytes, InodesUsedRatio, UnitAnonBytes, UnitMemoryLimitRatio, UnitTasksLimitRatio, UnitCpuShareRatio),
+            JournalShareRatio, UnitMemoryBytes, ExecPerS, MemoryPressureSomeRatio, CpuPressureSomeRatio, IoPressureSomeRatio, SwapUsedRatio, ConntrackUsedRatio, PacketDropsPerS, TcpRetransmitsPerS, DiskFreeBytes, InodesUsedRatio, UnitAnonBytes, UnitMemoryLimitRatio, UnitTasksLimitRatio, UnitCpuShareRatio, CertificateUsedRatio, CertificateLeftS),
         words!(MemoryEvent: Low, High, Max, Oom, OomKill, OomGroupKill),
         words!(NetCounterKind: ListenOverflow, ListenDrop, ConntrackDrop, ConntrackEarlyDrop,
             UdpReceiveBuffer),
@@ -439,7 +440,8 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(SignalKind: OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask,
             RcuStall, HardwareError, BlockError, ScsiError, WritebackError, FilesystemError,
             MountReadOnly, PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure,
-            MemoryEvents, CgroupMade, CgroupRemoved, CgroupAttached, UnitState, UnitRemoved, LogLines),
+            MemoryEvents, CgroupMade, CgroupRemoved, CgroupAttached, UnitState, UnitRemoved,
+            LogLines, LinkChanges),
         words!(LogPriority: Warning, Error, Critical, Alert, Emergency),
         words!(Stance: Pass, Wait, Ask, Shadow, Refuse),
         words!(Verb: Restart, TryRestart, Start, ReloadOrTryRestart, ResetFailed),

@@ -29,6 +29,8 @@ impl Measure {
             "files"
         } else if begins("unit_memory") || begins("unit_anon") || begins("memory_limit") {
             "cgroup memory"
+        } else if begins("certificate_") {
+            "certificate file"
         } else if self.name.contains("_pressure_") {
             "pressure"
         } else {
@@ -275,7 +277,12 @@ pub const ALL: &[Measure] = &[
     m(
         "certificate_left_s",
         Seconds,
-        "unit: time until its certificate ends",
+        "certificate: time until it ends; below zero since it ended",
+    ),
+    m(
+        "certificate_used_ratio",
+        Ratio,
+        "certificate: share gone of its life, or of its last 90 days if it lives longer",
     ),
     m(
         "timer_last_run_s",

@@ -1,50 +1,7 @@
-//! Things that happen. A signal whose word the model's `SignalKind` knows, and which is kept as a
-//! fact about its subject, can be heard today; the others are named so that playbooks can be
-//! written before.
+//! Things that happen. What the model's `SignalKind` knows and is kept as a fact about its subject
+//! can be heard today; the others are named so that playbooks can be written before.
 
-use hostmedic_model::signal::SignalKind;
-use serde::{Deserialize as _, de::IntoDeserializer as _};
-
-use super::{Field, Slot, Witness, entry, may, must, states::UNIT_FIELDS};
-use crate::gather;
-
-/// One kind of signal.
-#[derive(Clone, Copy, Debug)]
-pub struct Signal {
-    /// Its name.
-    pub name: &'static str,
-    /// The model's word for it.
-    word: &'static str,
-    /// Who says so.
-    pub witness: Witness,
-    /// What `where` can ask of it.
-    pub fields: &'static [Field],
-    /// What happened.
-    pub says: &'static str,
-}
-
-entry!(Signal);
-
-impl Signal {
-    /// The model's kind, if it is heard and kept; `None` while it is not.
-    pub fn kind(&self) -> Option<SignalKind> {
-        let word: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
-            self.word.into_deserializer();
-        SignalKind::deserialize(word)
-            .ok()
-            .filter(|kind| gather::is_kept(*kind))
-    }
-
-    /// Whether this is the signal that counts starts of a unit.
-    pub fn counts_starts(&self) -> bool {
-        self.name == STARTED
-    }
-
-    /// Whether it can be heard today.
-    pub fn exists(&self) -> bool {
-        self.kind().is_some() || self.counts_starts()
-    }
-}
+use super::{Field, Slot, Witness, may, must, signal::Signal, states::UNIT_FIELDS};
 
 /// New invocations of a unit, whoever began them.
 pub const STARTED: &str = "unit.started";
@@ -246,6 +203,13 @@ pub const ALL: &[Signal] = &[
         Kernel,
         NONE,
         "a counter of the network rose that should not",
+    ),
+    s(
+        "kernel.link_changes",
+        "link_changes",
+        Kernel,
+        NONE,
+        "an interface lost its carrier or got it",
     ),
     s(
         "kernel.listen_overflow",

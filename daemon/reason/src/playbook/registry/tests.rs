@@ -29,7 +29,7 @@ fn what_is_heard_and_measured_today_is_known() {
         "kernel.block_error",
     ] {
         assert!(
-            find(signals::ALL, name).is_some_and(signals::Signal::exists),
+            find(signals::ALL, name).is_some_and(signal::Signal::exists),
             "{name}"
         );
     }

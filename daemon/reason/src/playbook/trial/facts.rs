@@ -4,10 +4,10 @@ use hostmedic_model::{
     playbook::SignalFilter,
     signal::{
         BlockError, BlockOperation, Device, DropPlace, Fact, FatalSignal, FilesystemError,
-        FilesystemTrouble, HardwareError, HardwareSource, HungTask, LogLines, LogPriority,
-        MemoryEvent, MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill, OomScope,
-        PacketDrops, PortClass, Pressure, PressureOf, RcuStall, ScsiError, Sender, SignalKind,
-        TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout, WritebackError, Zombies,
+        FilesystemTrouble, HardwareError, HardwareSource, HungTask, LinkChanges, LogLines,
+        LogPriority, MemoryEvent, MemoryEvents, MountReadOnly, NetCounter, NetCounterKind, OomKill,
+        OomScope, PacketDrops, PortClass, Pressure, PressureOf, RcuStall, ScsiError, Sender,
+        SignalKind, TaskRef, TcpTrouble, TcpTroubleKind, TransmitTimeout, WritebackError, Zombies,
     },
 };
 
@@ -150,6 +150,7 @@ fn plain(kind: SignalKind) -> Option<Fact> {
             priority: LogPriority::Error,
             left_out: 0,
         }),
+        SignalKind::LinkChanges => Fact::LinkChanges(LinkChanges { down: 1, up: 1 }),
         SignalKind::ProcessExec
         | SignalKind::ProcessExit
         | SignalKind::CgroupMade
