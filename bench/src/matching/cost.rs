@@ -136,12 +136,9 @@ fn library(data: &Data) -> Vec<Entry> {
 fn build(entries: &[Entry], cache: &mut Cache) -> Result<Catalogue> {
     let model = Model::shipped();
     let texts = entries.iter().flat_map(Entry::all_texts);
-    let texts: Vec<_> = texts.collect();
     // As the daemon does.
     let threads = NonZeroUsize::new(2).context("two is not nothing")?;
-    cache.learn(texts.iter().map(String::as_str), threads, |new| {
-        model.embed_all(new)
-    });
+    cache.learn(texts, threads, |new| model.embed_all(new));
     let embed = |text: &str| cache.vector(text, |text| model.embed(text));
     let catalogue = Catalogue::build(entries, embed);
     // As the daemon does: a small library is scanned.

@@ -96,11 +96,11 @@ impl<'a> Model<'a> {
 
     /// The meanings of `texts`, each as [`Self::embed`] gives it, to the last bit, but for many
     /// short texts in two thirds of the time. Memory is that of one long text, whatever their number.
-    pub fn embed_all(&self, texts: &[&str]) -> Vec<Vector> {
+    pub fn embed_all(&self, texts: &[impl AsRef<str>]) -> Vec<Vector> {
         let mut vectors = Vec::with_capacity(texts.len());
         let (mut batch, mut tokens) = (Vec::new(), 0);
         for text in texts {
-            let ids = self.tokens(&clean(text));
+            let ids = self.tokens(&clean(text.as_ref()));
             if tokens + ids.len() > TOKENS_MAX {
                 vectors.extend(self.together(&batch));
                 batch.clear();

@@ -120,13 +120,13 @@ impl Cache {
 
     /// Lets `embed` make the vectors of those of `texts` that are not there, each text once, on up to
     /// `threads` threads. A part whose thread breaks is left for [`Self::vector`] to make.
-    pub fn learn<'a>(
+    pub fn learn(
         &mut self,
-        texts: impl IntoIterator<Item = &'a str>,
+        texts: impl IntoIterator<Item = String>,
         threads: NonZeroUsize,
-        embed: impl Fn(&[&'a str]) -> Vec<Vector> + Sync,
+        embed: impl Fn(&[String]) -> Vec<Vector> + Sync,
     ) {
-        let hash = |text: &'a str| (Hash::from(Sha256::digest(text.as_bytes())), text);
+        let hash = |text: String| (Hash::from(Sha256::digest(text.as_bytes())), text);
         let all = texts.into_iter().map(hash);
         let missing: BTreeMap<_, _> = all
             .filter(|(hash, _)| !self.vectors.contains_key(hash))
@@ -146,10 +146,10 @@ impl Cache {
     }
 
     /// Drops the vectors of all other texts: those of playbooks that have gone.
-    pub fn retain<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+    pub fn retain(&mut self, texts: impl IntoIterator<Item = impl AsRef<str>>) {
         let texts = texts.into_iter();
         let kept: std::collections::BTreeSet<Hash> = texts
-            .map(|text| Sha256::digest(text.as_bytes()).into())
+            .map(|text| Sha256::digest(text.as_ref().as_bytes()).into())
             .collect();
         self.vectors.retain(|hash, _| kept.contains(hash));
     }

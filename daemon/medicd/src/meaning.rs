@@ -57,15 +57,14 @@ fn build(entries: &[Entry], path: &Path) -> Catalogue {
     let model = Model::shipped();
     let mut cache = kept(path);
     let before = cache.len();
-    let texts: Vec<_> = entries.iter().flat_map(Entry::all_texts).collect();
+    // One after another: with all vectors in the cache none has to be kept.
+    let texts = || entries.iter().flat_map(Entry::all_texts);
     let threads =
         thread::available_parallelism().map_or(NonZeroUsize::MIN, |of| of.min(THREADS_MAX));
-    cache.learn(texts.iter().map(String::as_str), threads, |new| {
-        model.embed_all(new)
-    });
+    cache.learn(texts(), threads, |new| model.embed_all(new));
     let catalogue = Catalogue::build(entries, |text| cache.vector(text, |text| model.embed(text)));
     let made = cache.len() > before;
-    cache.retain(texts.iter().map(String::as_str));
+    cache.retain(texts());
     if (made || cache.len() < before)
         && let Err(error) = files::replace(path, &cache.encode())
     {
