@@ -5,7 +5,7 @@
 //! used, and the worst that follows is that a text is embedded again.
 //!
 //! Layout: `HMVC0001`, SHA-256 of the model, number of vectors as u32, then each vector as SHA-256
-//! of its text and 384 f32, all little endian; last SHA-256 of everything before it.
+//! of its text and 384 f32, all little endian, by ascending hash; last SHA-256 of everything before it.
 
 use std::{collections::BTreeMap, num::NonZeroUsize, thread};
 
@@ -35,11 +35,18 @@ pub enum CacheError {
 
 type Hash = [u8; HASH_BYTES];
 
+/// One vector as bytes, behind its hash.
+type Entry = [u8; ENTRY_BYTES];
+
 /// Vectors of one model by the hash of their text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Cache {
     model: Hash,
-    vectors: BTreeMap<Hash, Vector>,
+    /// Those that were read, by ascending hash. They stay bytes in one piece, which the system gets
+    /// back as a whole; thousands of small ones would leave holes.
+    read: Vec<Entry>,
+    /// Those that were made since; none of them is in `read`.
+    made: BTreeMap<Hash, Vector>,
 }
 
 impl Cache {
@@ -47,7 +54,8 @@ impl Cache {
     pub fn new(model: [u8; 32]) -> Self {
         Self {
             model,
-            vectors: BTreeMap::new(),
+            read: Vec::new(),
+            made: BTreeMap::new(),
         }
     }
 
@@ -77,45 +85,52 @@ impl Cache {
         {
             return Err(CacheError::Damaged);
         }
-        let entries = entries.iter().map(|entry| {
-            let (hash, values) = entry.split_at(HASH_BYTES);
-            let mut vector = [0.0; DIMENSIONS];
-            for (value, bytes) in vector.iter_mut().zip(values.as_chunks::<4>().0) {
-                *value = f32::from_le_bytes(*bytes);
-            }
-            let hash = hash.try_into().map_err(|_| CacheError::Damaged)?;
-            let vector = Vector::of_unit(&vector).ok_or(CacheError::Damaged)?;
-            Ok((hash, vector))
-        });
+        let is_sorted = entries.is_sorted_by(|before, entry| hash_of(before) < hash_of(entry));
+        if !is_sorted || !entries.iter().all(|entry| vector_of(entry).is_some()) {
+            return Err(CacheError::Damaged);
+        }
         Ok(Self {
             model,
-            vectors: entries.collect::<Result<_, _>>()?,
+            read: entries.to_vec(),
+            made: BTreeMap::new(),
         })
     }
 
     /// The bytes to keep.
     pub fn encode(&self) -> Vec<u8> {
-        let count = self.vectors.len().min(ENTRIES_MAX);
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + count * ENTRY_BYTES + HASH_BYTES);
+        let made: Vec<_> = self.made.iter().map(entry_of).collect();
+        let mut entries: Vec<&Entry> = self.read.iter().chain(&made).collect();
+        entries.sort_by_key(|entry| hash_of(entry));
+        entries.truncate(ENTRIES_MAX);
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + entries.len() * ENTRY_BYTES + HASH_BYTES);
         bytes.extend(MAGIC);
         bytes.extend(self.model);
-        bytes.extend((count as u32).to_le_bytes());
-        for (hash, vector) in self.vectors.iter().take(count) {
-            bytes.extend(hash);
-            for value in vector.values() {
-                bytes.extend(value.to_le_bytes());
-            }
+        bytes.extend((entries.len() as u32).to_le_bytes());
+        for entry in entries {
+            bytes.extend(entry);
         }
         let checksum = Sha256::digest(&bytes);
         bytes.extend(checksum);
         bytes
     }
 
+    /// The vector of the text with this hash.
+    fn get(&self, hash: &Hash) -> Option<Vector> {
+        let read = || {
+            let at = self.read.binary_search_by_key(hash, hash_of).ok()?;
+            vector_of(&self.read[at])
+        };
+        self.made.get(hash).cloned().or_else(read)
+    }
+
     /// The vector of `text`, made by `embed` if it is not there.
     pub fn vector(&mut self, text: &str, embed: impl FnOnce(&str) -> Vector) -> Vector {
         let hash = Sha256::digest(text.as_bytes()).into();
-        let entry = self.vectors.entry(hash);
-        entry.or_insert_with(|| embed(text)).clone()
+        self.get(&hash).unwrap_or_else(|| {
+            let vector = embed(text);
+            self.made.insert(hash, vector.clone());
+            vector
+        })
     }
 
     /// Lets `embed` make the vectors of those of `texts` that are not there, each text once, on up to
@@ -128,9 +143,7 @@ impl Cache {
     ) {
         let hash = |text: String| (Hash::from(Sha256::digest(text.as_bytes())), text);
         let all = texts.into_iter().map(hash);
-        let missing: BTreeMap<_, _> = all
-            .filter(|(hash, _)| !self.vectors.contains_key(hash))
-            .collect();
+        let missing: BTreeMap<_, _> = all.filter(|(hash, _)| self.get(hash).is_none()).collect();
         let (hashes, texts): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
         let part = texts.len().div_ceil(threads.get()).max(1);
         thread::scope(|scope| {
@@ -140,7 +153,7 @@ impl Cache {
                 .collect();
             for (hashes, part) in hashes.chunks(part).zip(parts) {
                 let vectors = part.join().unwrap_or_default();
-                self.vectors.extend(hashes.iter().copied().zip(vectors));
+                self.made.extend(hashes.iter().copied().zip(vectors));
             }
         });
     }
@@ -151,16 +164,43 @@ impl Cache {
         let kept: std::collections::BTreeSet<Hash> = texts
             .map(|text| Sha256::digest(text.as_ref().as_bytes()).into())
             .collect();
-        self.vectors.retain(|hash, _| kept.contains(hash));
+        self.made.retain(|hash, _| kept.contains(hash));
+        self.read.retain(|entry| kept.contains(&hash_of(entry)));
     }
 
     /// How many vectors there are.
     pub fn len(&self) -> usize {
-        self.vectors.len()
+        self.read.len() + self.made.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.vectors.is_empty()
+        self.len() == 0
     }
+}
+
+fn hash_of(entry: &Entry) -> Hash {
+    let mut hash = [0; HASH_BYTES];
+    hash.copy_from_slice(&entry[..HASH_BYTES]);
+    hash
+}
+
+/// The vector behind the hash; `None` if the numbers are no direction.
+fn vector_of(entry: &Entry) -> Option<Vector> {
+    let mut values = [0.0; DIMENSIONS];
+    let numbers = entry[HASH_BYTES..].as_chunks::<4>().0;
+    for (value, bytes) in values.iter_mut().zip(numbers) {
+        *value = f32::from_le_bytes(*bytes);
+    }
+    Vector::of_unit(&values)
+}
+
+fn entry_of((hash, vector): (&Hash, &Vector)) -> Entry {
+    let mut entry = [0; ENTRY_BYTES];
+    entry[..HASH_BYTES].copy_from_slice(hash);
+    let numbers = entry[HASH_BYTES..].as_chunks_mut::<4>().0;
+    for (bytes, value) in numbers.iter_mut().zip(vector.values()) {
+        *bytes = value.to_le_bytes();
+    }
+    entry
 }

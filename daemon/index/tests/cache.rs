@@ -10,6 +10,7 @@ use std::{
 use hostmedic_index::{Cache, CacheError};
 use hostmedic_model::vector::{DIMENSIONS, Vector};
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 const MODEL: [u8; 32] = [7; 32];
 
@@ -31,7 +32,7 @@ fn filled() -> Cache {
 #[test]
 fn a_text_is_embedded_once_and_keeps_its_bits() {
     let mut cache = Cache::decode(&filled().encode(), MODEL).unwrap();
-    assert_eq!(cache, filled());
+    assert_eq!(cache.encode(), filled().encode());
     let vector = cache.vector("disk", |_| panic!("it is in the cache"));
     assert_eq!(vector, embed("disk"));
 }
@@ -54,10 +55,48 @@ fn only_new_texts_are_learned_and_each_once() {
 }
 
 #[test]
+fn what_was_read_and_what_was_made_are_kept_together() {
+    let mut cache = Cache::decode(&filled().encode(), MODEL).unwrap();
+    assert_eq!(cache.len(), 4);
+    cache.vector("new", embed);
+    let mut again = Cache::decode(&cache.encode(), MODEL).unwrap();
+    assert_eq!((cache.len(), again.len()), (5, 5));
+    for text in ["disk", "memory", "", "new"] {
+        let vector = again.vector(text, |_| panic!("{text} is in the cache"));
+        assert_eq!(vector, embed(text));
+    }
+    again.retain(["new", "disk"]);
+    let rest = Cache::decode(&again.encode(), MODEL).unwrap();
+    assert_eq!(rest.len(), 2);
+}
+
+/// Goal: a file whose entries could not be found again is not used.
+#[test]
+fn entries_out_of_order_are_damage() {
+    const HEADER: usize = 8 + 32 + 4;
+    let bytes = filled().encode();
+    let length = (bytes.len() - HEADER - 32) / 4;
+    let (head, rest) = bytes[..bytes.len() - 32].split_at(HEADER);
+    let mut entries: Vec<&[u8]> = rest.chunks(length).collect();
+    let signed = |entries: &[&[u8]]| {
+        let mut bytes = head.to_vec();
+        bytes.extend(entries.concat());
+        let sum = Sha256::digest(&bytes);
+        bytes.extend(sum);
+        Cache::decode(&bytes, MODEL).map(|cache| cache.len())
+    };
+    assert_eq!(signed(&entries), Ok(4));
+    entries.swap(1, 2);
+    assert_eq!(signed(&entries), Err(CacheError::Damaged));
+    entries[2] = entries[1];
+    assert_eq!(signed(&entries), Err(CacheError::Damaged));
+}
+
+#[test]
 fn another_model_has_other_vectors() {
     let read = Cache::decode(&filled().encode(), [8; 32]);
-    assert_eq!(read, Err(CacheError::OtherModel));
-    assert_eq!(Cache::decode(b"", MODEL), Err(CacheError::Magic));
+    assert_eq!(read.err(), Some(CacheError::OtherModel));
+    assert_eq!(Cache::decode(b"", MODEL).err(), Some(CacheError::Magic));
 }
 
 #[test]
