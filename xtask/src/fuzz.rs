@@ -15,10 +15,11 @@ use crate::{
 };
 
 /// For each target, where inputs to begin with lie, if not in its own folder of what was found.
-const TARGETS: [(&str, Option<&str>); 3] = [
+const TARGETS: [(&str, Option<&str>); 4] = [
     ("playbook", Some("playbooks")),
     ("incident", None),
     ("model", None),
+    ("journal", None),
 ];
 
 /// The machine's own target.
@@ -36,7 +37,7 @@ const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-leve
 /// What to run.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only this target: playbook, incident or model.
+    /// Only this target: playbook, incident, model or journal.
     target: Option<String>,
     /// How long each runs.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
