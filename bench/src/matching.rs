@@ -24,6 +24,12 @@ pub(crate) struct Args {
     /// Folder with playbooks.jsonl and incidents.jsonl.
     #[arg(long, default_value = "../shared/data/matching")]
     data: PathBuf,
+    /// Folder with the shipped playbooks.
+    #[arg(long, default_value = "playbooks")]
+    playbooks: PathBuf,
+    /// Incidents in the daemon's own words, and which shipped playbook is right for each.
+    #[arg(long, default_value = "bench/data/rendered.jsonl")]
+    rendered: PathBuf,
     /// Leave out what takes time: latency, building and memory.
     #[arg(long)]
     quality_only: bool,
@@ -45,8 +51,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let measured = rows::measure(&data);
     print!("{}", report::quality(&measured));
     print!("{}", report::calibration(&measured));
+    let shipped = shipped(args)?;
+    println!("\n# The shipped library\n");
+    print!("{}", report::quality(std::slice::from_ref(&shipped)));
+    print!("{}", report::as_checked_in(&shipped));
     if !args.quality_only {
         print!("{}", cost::run(&data)?);
     }
     Ok(())
+}
+
+/// Asks the shipped library about incidents in the daemon's own words.
+fn shipped(args: &Args) -> Result<rows::Measured> {
+    let (library, incidents) = data::shipped(&args.playbooks, &args.rendered)?;
+    Ok(rows::measure_one(
+        data::Shown::Shipped,
+        &library,
+        &incidents,
+    ))
 }

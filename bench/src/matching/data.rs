@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use hostmedic_reason::matching::entry::Entry;
+use hostmedic_reason::{matching::entry::Entry, playbook};
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// A labelled set.
@@ -46,16 +46,20 @@ pub(super) enum Shown {
     Signals,
     /// And the symptoms.
     All,
+    /// The shipped playbooks, as they are.
+    Shipped,
 }
 
 impl Shown {
-    pub(super) const ALL: [Self; 3] = [Self::Summary, Self::Signals, Self::All];
+    /// The ways to show the labelled set's playbooks.
+    pub(super) const OF_SET: [Self; 3] = [Self::Summary, Self::Signals, Self::All];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Summary => "summary",
             Self::Signals => "summary, signals",
             Self::All => "summary, signals, symptoms",
+            Self::Shipped => "shipped",
         }
     }
 }
@@ -67,16 +71,8 @@ impl Data {
             playbooks: lines(&folder.join("playbooks.jsonl"))?,
             incidents: lines(&folder.join("incidents.jsonl"))?,
         };
-        for label in data
-            .incidents
-            .iter()
-            .filter_map(|incident| incident.label.as_ref())
-        {
-            ensure!(
-                data.playbooks.iter().any(|known| known.label == *label),
-                "incidents.jsonl: there is no playbook `{label}`",
-            );
-        }
+        let known = |label: &str| data.playbooks.iter().any(|known| known.label == label);
+        check(&data.incidents, known, "incidents.jsonl")?;
         Ok(data)
     }
 
@@ -119,6 +115,34 @@ impl Playbook {
             ..Entry::default()
         }
     }
+}
+
+/// The shipped library, and incidents in the daemon's own words with the playbook that is right.
+pub(super) fn shipped(playbooks: &Path, rendered: &Path) -> Result<(Vec<Entry>, Vec<Incident>)> {
+    let mut library = Vec::new();
+    let files = fs::read_dir(playbooks).with_context(|| playbooks.display().to_string())?;
+    for file in files {
+        let path = file?.path();
+        if path.extension().is_some_and(|kind| kind == "yaml") {
+            let text = fs::read_to_string(&path)?;
+            let playbook = playbook::parse(&path.display().to_string(), &text)?;
+            library.push(Entry::from(&playbook));
+        }
+    }
+    library.sort_by(|a, b| a.name.cmp(&b.name));
+    let incidents: Vec<Incident> = lines(rendered)?;
+    let known = |label: &str| library.iter().any(|known| known.name == label);
+    check(&incidents, known, &rendered.display().to_string())?;
+    Ok((library, incidents))
+}
+
+/// Every label is one of a playbook.
+fn check(incidents: &[Incident], known: impl Fn(&str) -> bool, file: &str) -> Result<()> {
+    let labels = incidents.iter().filter_map(|of| of.label.as_deref());
+    for label in labels {
+        ensure!(known(label), "{file}: there is no playbook `{label}`");
+    }
+    Ok(())
 }
 
 fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {

@@ -7,6 +7,8 @@ use super::{
     rows::{Answer, Asked, Measured, Ranker},
 };
 
+const CALIBRATION_HEAD: &str = "| shown of a playbook | coefficients | ECE | Brier | precision at P >= 0.90 | coverage | none AUROC | taken out AUROC |\n|---|---|---|---|---|---|---|---|\n";
+
 /// Who ranks how well, by kind of text.
 pub(super) fn quality(measured: &[Measured]) -> String {
     let mut out = String::from("## Ranking\n\n");
@@ -66,8 +68,7 @@ pub(super) fn quality(measured: &[Measured]) -> String {
 /// How well the probabilities hold, cross-validated and as checked in.
 pub(super) fn calibration(measured: &[Measured]) -> String {
     let mut out = String::from("\n## Calibration\n\n");
-    out += "| shown of a playbook | coefficients | ECE | Brier | precision at P >= 0.90 | coverage | none AUROC | taken out AUROC |\n";
-    out += "|---|---|---|---|---|---|---|---|\n";
+    out += CALIBRATION_HEAD;
     let all: Vec<_> = measured
         .iter()
         .flat_map(|measured| &measured.answers)
@@ -83,6 +84,15 @@ pub(super) fn calibration(measured: &[Measured]) -> String {
     let shipped = fit::judge(&all, |answer: &Answer| answer.probability);
     row(&mut out, "all three", "as checked in", &shipped);
     out + "\n" + &reliability(&validated)
+}
+
+/// How well the checked-in probabilities hold for one library.
+pub(super) fn as_checked_in(measured: &Measured) -> String {
+    let answers: Vec<_> = measured.answers.iter().collect();
+    let judged = fit::judge(&answers, |answer: &Answer| answer.probability);
+    let mut out = format!("\n{CALIBRATION_HEAD}");
+    row(&mut out, measured.shown.name(), "as checked in", &judged);
+    out + "\n" + &reliability(&judged)
 }
 
 fn row(out: &mut String, shown: &str, coefficients: &str, judged: &[Judged]) {

@@ -90,31 +90,29 @@ pub(super) fn catalogue(entries: &[Entry]) -> Catalogue {
 
 /// Asks about everything, for each way to show the library.
 pub(super) fn measure(data: &Data) -> Vec<Measured> {
-    let vectors: Vec<_> = data
-        .incidents
-        .iter()
-        .map(|incident| Model::shipped().embed(&incident.text))
-        .collect();
-    Shown::ALL
-        .into_iter()
-        .map(|shown| {
-            let catalogue = catalogue(&data.entries(shown));
-            let mut measured = Measured {
-                shown,
-                rows: BTreeMap::new(),
-                answers: Vec::new(),
-            };
-            for (incident, vector) in data.incidents.iter().zip(&vectors) {
-                if incident.label.is_some() {
-                    measured.ask(&catalogue, incident, vector, Asked::Right);
-                    measured.ask(&catalogue, incident, vector, Asked::TakenOut);
-                } else {
-                    measured.ask(&catalogue, incident, vector, Asked::NeverThere);
-                }
-            }
-            measured
-        })
+    let ways = Shown::OF_SET.into_iter();
+    ways.map(|shown| measure_one(shown, &data.entries(shown), &data.incidents))
         .collect()
+}
+
+/// Asks one library about everything.
+pub(super) fn measure_one(shown: Shown, library: &[Entry], incidents: &[Incident]) -> Measured {
+    let catalogue = catalogue(library);
+    let mut measured = Measured {
+        shown,
+        rows: BTreeMap::new(),
+        answers: Vec::new(),
+    };
+    let texts: Vec<_> = incidents.iter().map(|of| of.text.as_str()).collect();
+    for (incident, vector) in incidents.iter().zip(&Model::shipped().embed_all(&texts)) {
+        if incident.label.is_some() {
+            measured.ask(&catalogue, incident, vector, Asked::Right);
+            measured.ask(&catalogue, incident, vector, Asked::TakenOut);
+        } else {
+            measured.ask(&catalogue, incident, vector, Asked::NeverThere);
+        }
+    }
+    measured
 }
 
 impl Measured {
