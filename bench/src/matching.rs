@@ -14,7 +14,7 @@ mod rows;
 pub(crate) use calibrate::run as calibrate;
 pub(crate) use cost::{ResidentArgs, resident};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -27,9 +27,13 @@ pub(crate) struct Args {
     /// Folder with the shipped playbooks.
     #[arg(long, default_value = "playbooks")]
     playbooks: PathBuf,
-    /// Incidents in the daemon's own words, and which shipped playbook is right for each.
+    /// Incidents, and which shipped playbook is right for each: those that the coefficients are fitted
+    /// on, too.
     #[arg(long, default_value = "bench/data/rendered.jsonl")]
     rendered: PathBuf,
+    /// The same by another author, on which nothing is fitted.
+    #[arg(long, default_value = "bench/data/asked.jsonl")]
+    asked: PathBuf,
     /// Leave out what takes time: latency, building and memory.
     #[arg(long)]
     quality_only: bool,
@@ -51,19 +55,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let measured = rows::measure(&data);
     print!("{}", report::quality(&measured));
     print!("{}", report::calibration(&measured));
-    let shipped = shipped(args)?;
-    println!("\n# The shipped library\n");
-    print!("{}", report::quality(std::slice::from_ref(&shipped)));
-    print!("{}", report::as_checked_in(&shipped));
+    for incidents in [&args.rendered, &args.asked] {
+        let shipped = shipped(args, incidents)?;
+        println!("\n# The shipped library, {}\n", incidents.display());
+        print!("{}", report::quality(std::slice::from_ref(&shipped)));
+        print!("{}", report::as_checked_in(&shipped));
+    }
     if !args.quality_only {
         print!("{}", cost::run(&data)?);
     }
     Ok(())
 }
 
-/// Asks the shipped library about incidents in the daemon's own words.
-fn shipped(args: &Args) -> Result<rows::Measured> {
-    let (library, incidents) = data::shipped(&args.playbooks, &args.rendered)?;
+/// Asks the shipped library about the incidents of a file.
+fn shipped(args: &Args, incidents: &Path) -> Result<rows::Measured> {
+    let (library, incidents) = data::shipped(&args.playbooks, incidents)?;
     Ok(rows::measure_one(
         data::Shown::Shipped,
         &library,

@@ -1,5 +1,5 @@
-//! Fits the coefficients on the labelled set and writes them where the matcher reads them, with
-//! their reliability in the document.
+//! Fits the coefficients on the labelled set and on the shipped library's incidents, and writes them
+//! where the matcher reads them, with their reliability in the document.
 
 use std::{fs, path::Path};
 
@@ -18,8 +18,11 @@ const END: &str = "<!-- calibration: end -->\n";
 pub(crate) fn run(args: &CalibrateArgs) -> Result<()> {
     let data = Data::read(&args.args.data)?;
     let measured = rows::measure(&data);
+    // A library of few words scores lower than one that is rich; the probability must hold for both.
+    let shipped = super::shipped(&args.args, &args.args.rendered)?;
     let answers: Vec<_> = measured
         .iter()
+        .chain([&shipped])
         .flat_map(|measured| &measured.answers)
         .collect();
     let fitted = rounded(fit::fit(&answers));
@@ -41,12 +44,12 @@ pub(crate) fn run(args: &CalibrateArgs) -> Result<()> {
     } = fitted;
     let tables = report::quality(&measured) + &report::calibration(&measured);
     let tables = tables.replace("## ", "### ");
-    let shipped = report::reliability(&judged);
+    let own = report::reliability(&judged);
     write(
         &path,
         &format!(
             "{before}{BEGIN}\n`P = 1 / (1 + exp(-({intercept} + {score} * score + {margin} * margin)))`, \
-             fitted on {} rows.\n\nThe fit on its own rows:\n\n{shipped}\n{tables}\n{END}{after}",
+             fitted on {} rows.\n\nThe fit on its own rows:\n\n{own}\n{tables}\n{END}{after}",
             answers.len(),
         ),
     )?;

@@ -84,13 +84,13 @@ pub(super) fn run(data: &Data) -> Result<String> {
             &format!("embed and match, {kernel:?}"),
             data,
             |text| {
-                let vector = model.embed(text);
+                let vector = model.embed_incident(text);
                 black_box(catalogue.rank(&Query::plain(text, &vector)));
             },
         )?;
     }
     out += &candle(data)?;
-    let vector = Model::shipped().embed(&data.incidents[0].text);
+    let vector = Model::shipped().embed_incident(&data.incidents[0].text);
     latency(&mut out, "match only", data, |text| {
         black_box(catalogue.rank(&Query::plain(text, &vector)));
     })?;
@@ -293,7 +293,7 @@ pub(crate) fn resident(args: &ResidentArgs) -> Result<()> {
         let catalogue = build(&library(&data), &mut cache)?;
         drop(cache);
         for incident in &data.incidents {
-            let vector = Model::shipped().embed(&incident.text);
+            let vector = Model::shipped().embed_incident(&incident.text);
             black_box(catalogue.rank(&Query::plain(&incident.text, &vector)));
         }
         let after = resident_mb()?;

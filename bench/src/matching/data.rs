@@ -117,8 +117,8 @@ impl Playbook {
     }
 }
 
-/// The shipped library, and incidents in the daemon's own words with the playbook that is right.
-pub(super) fn shipped(playbooks: &Path, rendered: &Path) -> Result<(Vec<Entry>, Vec<Incident>)> {
+/// The shipped library, and the incidents of a file with the playbook that is right for each.
+pub(super) fn shipped(playbooks: &Path, incidents: &Path) -> Result<(Vec<Entry>, Vec<Incident>)> {
     let mut library = Vec::new();
     let files = fs::read_dir(playbooks).with_context(|| playbooks.display().to_string())?;
     for file in files {
@@ -130,10 +130,10 @@ pub(super) fn shipped(playbooks: &Path, rendered: &Path) -> Result<(Vec<Entry>, 
         }
     }
     library.sort_by(|a, b| a.name.cmp(&b.name));
-    let incidents: Vec<Incident> = lines(rendered)?;
+    let asked: Vec<Incident> = lines(incidents)?;
     let known = |label: &str| library.iter().any(|known| known.name == label);
-    check(&incidents, known, &rendered.display().to_string())?;
-    Ok((library, incidents))
+    check(&asked, known, &incidents.display().to_string())?;
+    Ok((library, asked))
 }
 
 /// Every label is one of a playbook.

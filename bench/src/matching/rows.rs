@@ -103,8 +103,8 @@ pub(super) fn measure_one(shown: Shown, library: &[Entry], incidents: &[Incident
         rows: BTreeMap::new(),
         answers: Vec::new(),
     };
-    let texts: Vec<_> = incidents.iter().map(|of| of.text.as_str()).collect();
-    for (incident, vector) in incidents.iter().zip(&Model::shipped().embed_all(&texts)) {
+    for incident in incidents {
+        let vector = &Model::shipped().embed_incident(&incident.text);
         if incident.label.is_some() {
             measured.ask(&catalogue, incident, vector, Asked::Right);
             measured.ask(&catalogue, incident, vector, Asked::TakenOut);

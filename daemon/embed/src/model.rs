@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use hostmedic_model::vector::Vector;
+use hostmedic_model::{
+    told::{quotations, telling},
+    vector::Vector,
+};
 
 use crate::{
     clean::clean,
@@ -111,6 +114,18 @@ impl<'a> Model<'a> {
         }
         vectors.extend(self.together(&batch));
         vectors
+    }
+
+    /// The meaning of the words that tell of an incident: half that of all that is [`telling`] of them,
+    /// half that of the line of a log they quote. Where they quote none, as [`Self::embed`].
+    pub fn embed_incident(&self, text: &str) -> Vector {
+        let told = telling(text);
+        let quoted = quotations(text).collect::<Vec<_>>().join(" ");
+        if quoted.is_empty() {
+            return self.embed(&told);
+        }
+        // A line without words is a vector of zeros, which moves nothing.
+        Vector::centroid(&self.embed_all(&[told, quoted]))
     }
 
     /// The meanings of texts that are tokens, run together.

@@ -120,3 +120,27 @@ fn a_text_without_words_means_nothing() {
         assert_eq!(Model::shipped().embed(text), Vector::zero(), "{text:?}");
     }
 }
+
+/// Goal: what a unit's log says weighs as much as everything around it.
+#[test]
+fn a_line_that_is_quoted_has_half_the_vote() {
+    let model = Model::shipped();
+    let around = "Service a.service: unit failed with result exit-code, its main process exited with an error.";
+    let line = "Temporary failure in name resolution";
+    let told = format!("{around} its log has \"{line}\". since 4m.");
+    let meaning = model.embed_incident(&told);
+    assert_eq!(
+        meaning,
+        Vector::centroid(&[model.embed(&told), model.embed(line)])
+    );
+    assert!(
+        meaning.cosine(&model.embed(line)) > model.embed(&told).cosine(&model.embed(line)) + 0.1
+    );
+    assert_eq!(model.embed_incident(around), model.embed(around));
+    // Numbers alone say nothing, and take nothing away.
+    let told = format!("{around} its log has \"1234567 9876543 55\".");
+    assert_eq!(
+        model.embed_incident(&told),
+        Vector::centroid(&[model.embed(&told)])
+    );
+}

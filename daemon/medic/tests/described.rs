@@ -41,11 +41,10 @@ fn every_case_decides_the_same_with_the_text_matcher() {
     let shipped = shipped();
     let library: Vec<_> = shipped.iter().map(|(known, _)| known.clone()).collect();
     let entries: Vec<_> = library.iter().map(Entry::from).collect();
-    let embed = |text: &str| Model::shipped().embed(text);
-    let catalogue = Catalogue::build(&entries, embed);
+    let catalogue = Catalogue::build(&entries, |text| Model::shipped().embed(text));
     let reader = Reader {
         catalogue: &catalogue,
-        embed: &embed,
+        embed: &|text| Model::shipped().embed_incident(text),
     };
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for (playbook, document) in &shipped {

@@ -99,6 +99,7 @@ fn kept(path: &Path) -> Cache {
 
 /// The meaning of a text. Takes milliseconds of one core.
 pub(crate) async fn embed(text: String) -> Result<Vector, String> {
-    let embedded = tokio::task::spawn_blocking(move || Model::shipped().embed(&text)).await;
+    let embedded =
+        tokio::task::spawn_blocking(move || Model::shipped().embed_incident(&text)).await;
     embedded.map_err(|error| format!("the embedding broke: {error}"))
 }

@@ -22,6 +22,7 @@ pub mod sample;
 pub mod signal;
 pub mod subject;
 pub mod time;
+pub mod told;
 pub mod unit;
 pub mod vector;
 pub mod view;

@@ -112,6 +112,7 @@ fn candidate(name: &str, value: f64, thresholds: Thresholds) -> Candidate {
             },
             bm25: 0.0,
             phrases: 0,
+            phrases_worth: 0.0,
             trigger_fired: false,
             not_for_excess: 0.0,
         },

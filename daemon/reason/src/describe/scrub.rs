@@ -16,7 +16,7 @@ const ADDRESS: &str = "(address)";
 const LINK: &str = "(link)";
 const MAIL: &str = "(mail)";
 
-/// After one of these comes something that nobody else may know, or a number of this one run.
+/// After one of these comes something that nobody else may know.
 const KEYS: [&str; 17] = [
     "password",
     "passwd",
@@ -36,6 +36,8 @@ const KEYS: [&str; 17] = [
     "cookie",
     "session",
 ];
+/// A key whose value a machine has made: a plain word after it is no value (`session closed`).
+const MADE: &str = "session";
 /// After one of these comes a number that tells one run from another.
 const NUMBERS: [&str; 5] = ["pid", "tid", "tgid", "ppid", "uid"];
 /// Words that may stand between a key and what it is the key of.
@@ -55,7 +57,8 @@ pub(crate) fn scrub(text: &str, chars_max: usize) -> String {
     }
     let mut clean = Vec::with_capacity(words.len());
     let mut hide_next = false;
-    for word in words.into_iter().filter(|word| !word.is_empty()) {
+    let mut words = words.into_iter().filter(|word| !word.is_empty()).peekable();
+    while let Some(word) = words.next() {
         let bare = word.trim_matches(|c: char| c.is_ascii_punctuation());
         let small = bare.to_lowercase();
         if hide_next {
@@ -65,8 +68,11 @@ pub(crate) fn scrub(text: &str, chars_max: usize) -> String {
             }
             continue;
         }
-        hide_next =
-            KEYS.iter().any(|key| small.ends_with(key)) || NUMBERS.contains(&small.as_str());
+        let next = words.peek().copied().unwrap_or_default();
+        hide_next = KEYS
+            .iter()
+            .any(|key| small.ends_with(key) && !(*key == MADE && is_plain_word(next)))
+            || NUMBERS.contains(&small.as_str());
         clean.push(scrub_word(word));
     }
     let plain: String = clean.join(" ").chars().map(plain_char).collect();
@@ -97,7 +103,7 @@ fn scrub_word(word: &str) -> String {
         let name = name.rsplit([',', ';', '&', '?', '{']).next();
         let name = name.unwrap_or_default();
         let secret = KEYS.iter().any(|key| name.contains(key));
-        if secret || NUMBERS.iter().any(|key| name.ends_with(key)) {
+        if secret || NUMBERS.iter().any(|key| names_number(word, at, key)) {
             let before = word.get(..=at).unwrap_or_default();
             return format!("{}{SECRET}", scrub_runs(before));
         }
@@ -122,6 +128,29 @@ fn scrub_word(word: &str) -> String {
         return format!("{}{ADDRESS}{}", scrub_runs(before), scrub_runs(after));
     }
     scrub_runs(word)
+}
+
+/// Small letters and nothing else, but for a mark at the end; and no word that only leads to the next.
+fn is_plain_word(word: &str) -> bool {
+    let bare = word.trim_end_matches([',', '.', ';', ':', ')']);
+    (2..=12).contains(&bare.len())
+        && bare.chars().all(|c| c.is_ascii_lowercase())
+        && !BETWEEN.contains(&bare)
+}
+
+/// Whether `key` is a word of its own at the end of what stands before `at`: `main_pid` and `mainPid`
+/// end in a number's name, `clientId` and `groupid` do not.
+fn names_number(word: &str, at: usize, key: &str) -> bool {
+    let name = word.get(..at).unwrap_or_default();
+    let Some(start) = name.len().checked_sub(key.len()) else {
+        return false;
+    };
+    let (Some(before), Some(end)) = (name.get(..start), name.get(start..)) else {
+        return false;
+    };
+    let begins = end.starts_with(|c: char| c.is_ascii_uppercase())
+        || !before.ends_with(|c: char| c.is_alphanumeric());
+    begins && end.eq_ignore_ascii_case(key)
 }
 
 /// An `IPv6` or hardware address, or something made like one.
@@ -179,7 +208,9 @@ fn find_uuid(word: &str) -> Option<&str> {
 fn is_base64(word: &str) -> bool {
     let word = word.trim_end_matches('=');
     let legal = |c: char| c.is_ascii_alphanumeric() || "+/".contains(c);
-    word.len() >= 20 && word.chars().all(legal) && changes(word) * 4 >= word.len() + 4
+    // A slash in a path parts plain words; in bytes written as letters it is one change of many.
+    let within: usize = word.split('/').map(changes).sum();
+    word.len() >= 20 && word.chars().all(legal) && within * 4 >= word.len() + 4
 }
 
 /// How often the kind of character changes: in `k3j9x0q2` all the time, in `postgresql16` once.
@@ -238,6 +269,11 @@ pub(crate) mod tests {
         check("password is a#b!c", "password (secret)");
         check("key AKIAIOSFODNN7EXAMPLE", "key (id)");
         check("mail to ann@example.org", "mail to (mail)");
+        check("session 8xKq2 closed", "session (secret) closed");
+        check("session: hunter2", "session: (secret)");
+        check("the session is 8xKq2", "the session (secret)");
+        check("BGP session closed.", "BGP session closed.");
+        check("pid=4242, mainPid=17", "pid=(secret) mainPid=(secret)");
     }
 
     #[test]
@@ -257,6 +293,9 @@ pub(crate) mod tests {
             "kworker/u8:3+events_unbound",
             "systemd-ask-password-console.service",
             "SKB_DROP_REASON_NETFILTER_DROP",
+            "/var/cache/apt/archives",
+            "/var/lib/docker/overlay2",
+            "clientId=consumer",
             "ext4_lookup:1734",
         ] {
             let expected = name.replace("1734", ID);

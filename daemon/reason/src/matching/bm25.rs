@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hostmedic_model::told::quotations;
+
 use super::terms;
 
 /// How soon more of the same word stops to count.
@@ -19,6 +21,12 @@ pub(crate) struct Bm25 {
     /// Per term: document, weight.
     postings: Vec<Vec<(u32, f32)>>,
     documents: usize,
+}
+
+/// The inverse document frequency of a word that `having` of `all` documents have; never negative.
+fn rarity(all: usize, having: usize) -> f32 {
+    let (all, having) = (all as f32, having as f32);
+    (1.0 + (all - having + 0.5) / (having + 0.5)).ln()
 }
 
 impl Bm25 {
@@ -45,8 +53,7 @@ impl Bm25 {
         index.documents = lengths.len();
         let mean = lengths.iter().sum::<f32>() / lengths.len().max(1) as f32;
         for postings in &mut index.postings {
-            let (all, having) = (lengths.len() as f32, postings.len() as f32);
-            let idf = (1.0 + (all - having + 0.5) / (having + 0.5)).ln();
+            let idf = rarity(lengths.len(), postings.len());
             for (document, weight) in postings {
                 let length = lengths[*document as usize] / mean;
                 *weight = idf * *weight * (K1 + 1.0) / (*weight + K1 * (1.0 - B + B * length));
@@ -55,11 +62,21 @@ impl Bm25 {
         index
     }
 
-    /// The score of every document; zero where no word is shared.
+    /// How rare a term is among the documents: its inverse document frequency; zero for one that none
+    /// has, and for the most common words.
+    pub(crate) fn rarity(&self, term: &str) -> f32 {
+        let postings = self.ids.get(term).map(|id| &self.postings[*id as usize]);
+        postings.map_or(0.0, |having| rarity(self.documents, having.len()))
+    }
+
+    /// The score of every document; zero where no word is shared. Words that the text quotes of a log
+    /// count twice.
     pub(crate) fn scores(&self, text: &str) -> Vec<f32> {
         let mut scores = vec![0.0; self.documents];
-        let terms: BTreeSet<_> = terms::sequence(text).into_iter().collect();
-        for term in &terms {
+        let quoted = quotations(text).flat_map(terms::sequence);
+        let once: BTreeSet<_> = terms::sequence(text).into_iter().collect();
+        let again: BTreeSet<_> = quoted.collect();
+        for term in once.iter().chain(&again) {
             let Some(id) = self.ids.get(term) else {
                 continue;
             };

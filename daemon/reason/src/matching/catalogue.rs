@@ -6,6 +6,7 @@ use std::{fmt, sync::Arc};
 
 use hostmedic_model::{
     matched::{EvidenceCheck, MatchedPlaybook},
+    told::telling,
     vector::Vector,
 };
 
@@ -16,8 +17,8 @@ use super::{
     dense::{Meanings, Nearest},
     entry::Entry,
     learned::{Learned, Verdict},
-    phrase::Phrases,
-    score::{Evidence, Parts},
+    phrase::{Found, Phrases},
+    score::{Evidence, Parts, phrases_worth},
     terms,
 };
 
@@ -39,7 +40,6 @@ const RIVAL_MIN: f32 = 0.35;
 struct Known {
     name: String,
     meanings: Meanings,
-    phrases: Phrases,
     learned: Learned,
     thresholds: Thresholds,
 }
@@ -49,6 +49,7 @@ struct Known {
 pub struct Catalogue {
     known: Vec<Known>,
     lexical: Bm25,
+    phrases: Phrases,
     index: Option<Arc<dyn Nearest>>,
 }
 
@@ -184,18 +185,21 @@ impl Catalogue {
         };
         let texts: Vec<_> = entries.iter().map(Entry::texts).collect();
         let documents = texts.iter();
+        let lexical =
+            Bm25::build(documents.map(|texts| texts.iter().map(String::as_str).collect()));
+        let signals = entries.iter().map(|entry| entry.signals.as_slice());
         Self {
             known: entries
                 .iter()
                 .map(|entry| Known {
                     name: entry.name.clone(),
                     meanings: meanings(entry),
-                    phrases: Phrases::read(&entry.signals),
                     learned: Learned::default(),
                     thresholds: entry.thresholds,
                 })
                 .collect(),
-            lexical: Bm25::build(documents.map(|texts| texts.iter().map(String::as_str).collect())),
+            phrases: Phrases::read(signals, &lexical),
+            lexical,
             index: None,
         }
     }
@@ -293,14 +297,16 @@ impl Catalogue {
 
     /// Every playbook that was looked at, best first; equal ones by name.
     pub fn scored(&self, query: &Query<'_>) -> Vec<Scored<'_>> {
-        let bm25 = self.lexical.scores(query.text);
-        let text = terms::sequence(query.text);
+        let told = telling(query.text);
+        let bm25 = self.lexical.scores(&told);
+        let phrases = self.phrases.found_in(&terms::sequence(&told));
         let candidates = self.candidates(query, &bm25).into_iter();
         let mut scored: Vec<_> = candidates
             .map(|at| {
                 let known = &self.known[at];
                 let evidence = (query.evidence)(&known.name);
-                let parts = known.parts(query.vector, bm25[at], &text, evidence);
+                let found = phrases.get(&(at as u32)).copied().unwrap_or_default();
+                let parts = known.parts(query.vector, bm25[at], found, evidence);
                 Scored {
                     playbook: &known.name,
                     parts,
@@ -362,18 +368,13 @@ impl Catalogue {
 }
 
 impl Known {
-    fn parts(&self, vector: &Vector, bm25: f32, text: &[String], evidence: Evidence) -> Parts {
+    fn parts(&self, vector: &Vector, bm25: f32, found: Found, evidence: Evidence) -> Parts {
         let nearness = self.meanings.nearness(vector, self.learned.confirmed());
-        // A string that stands in the text shares its words.
-        let phrases = if bm25 > 0.0 {
-            self.phrases.found_in(text)
-        } else {
-            0
-        };
         Parts {
             nearness,
             bm25,
-            phrases: phrases + evidence.patterns,
+            phrases: found.count + evidence.patterns,
+            phrases_worth: phrases_worth(found.worth, evidence.patterns),
             trigger_fired: evidence.trigger_fired,
             not_for_excess: self.meanings.excess_not_for(vector, nearness),
         }

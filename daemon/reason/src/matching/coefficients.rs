@@ -2,9 +2,9 @@
 
 use super::confidence::Coefficients;
 
-/// Fitted on 1152 rows; their reliability is in `docs/matching.md`.
+/// Fitted on 1834 rows; their reliability is in `docs/matching.md`.
 pub const COEFFICIENTS: Coefficients = Coefficients {
-    intercept: -3.21,
-    score: 3.42,
-    margin: 14.38,
+    intercept: -2.65,
+    score: 2.07,
+    margin: 10.86,
 };

@@ -4,6 +4,9 @@ use hostmedic_model::playbook::{Describe, Playbook};
 
 use super::confidence::Thresholds;
 
+/// How many words and signs are told in one text, unless one part alone has more.
+const WORDS_MAX: usize = 30;
+
 /// What is told of a playbook. Everything but the name may be empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entry {
@@ -41,12 +44,15 @@ impl From<&Playbook> for Entry {
 }
 
 impl Entry {
-    /// The texts whose meanings stand for it: one for each part that is told.
+    /// The texts whose meanings stand for it: its summary, and what people notice and what logs say a
+    /// few at a time. A text of many would mean a little of each, and the model reads 128 tokens.
     pub fn texts(&self) -> Vec<String> {
         let head = format!("{}. {}", self.name, self.summary);
-        let parts = [head, self.symptoms.join(". "), self.signals.join(", ")];
-        let told = parts.into_iter().filter(|part| !part.trim().is_empty());
-        told.collect()
+        let mut texts = vec![head];
+        texts.extend(a_few_at_a_time(&self.symptoms, ". "));
+        texts.extend(a_few_at_a_time(&self.signals, ", "));
+        texts.retain(|text| !text.trim().is_empty());
+        texts
     }
 
     /// All texts whose meanings are needed: those of [`Self::texts`], and what it is not for.
@@ -54,5 +60,53 @@ impl Entry {
         let mut texts = self.texts();
         texts.extend(self.not_for.iter().cloned());
         texts
+    }
+}
+
+fn a_few_at_a_time(parts: &[String], between: &str) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    let mut words = 0;
+    for part in parts {
+        let more = words_of(part);
+        words += more;
+        match texts.last_mut() {
+            Some(text) if words <= WORDS_MAX => {
+                text.push_str(between);
+                text.push_str(part);
+            }
+            _ => {
+                texts.push(part.clone());
+                words = more;
+            }
+        }
+    }
+    texts
+}
+
+/// How many runs of letters, digits and underscores, and other signs, a text has.
+fn words_of(text: &str) -> usize {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let runs = text.split(|c| !is_word(c)).filter(|run| !run.is_empty());
+    let signs = text.chars().filter(|c| !is_word(*c) && !c.is_whitespace());
+    runs.count() + signs.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_made_of_a_few_parts() {
+        let entry = Entry {
+            name: "disk".to_owned(),
+            symptoms: vec!["a b c d e f g h i j".to_owned(); 7],
+            signals: vec!["x ".repeat(100), "y: z".to_owned()],
+            ..Entry::default()
+        };
+        let texts = entry.texts();
+        let words: Vec<_> = texts.iter().map(|text| words_of(text)).collect();
+        // Dots between the parts count when the text is counted again.
+        assert_eq!(words, [2, 32, 32, 10, 100, 3], "{texts:?}");
+        assert_eq!(Entry::default().texts(), [". "]);
     }
 }

@@ -7,12 +7,12 @@
 use super::dense::Nearness;
 
 /// What shared words can add at most.
-const LEXICAL_MAX: f32 = 0.3;
+const LEXICAL_MAX: f32 = 0.4;
 /// The BM25 score that adds half of it.
 const LEXICAL_HALF: f32 = 20.0;
-/// What one fixed string found adds, and how many count.
-const PHRASE: f32 = 0.05;
-const PHRASES_MAX: usize = 2;
+/// What a pattern that the caller found adds, and what patterns and fixed strings add at most.
+const PATTERN: f32 = 0.05;
+const PHRASES_MAX: f32 = 0.15;
 /// What a trigger that fired adds. No labelled text has one: set by hand so that it outweighs what
 /// lies between a playbook and its neighbours, and cannot lift an unrelated one to the top.
 const TRIGGER: f32 = 0.15;
@@ -39,12 +39,19 @@ pub struct Parts {
     pub nearness: Nearness,
     /// By shared words: the BM25 score, 0 and up.
     pub bm25: f32,
-    /// Fixed strings of the playbook that stand in the text, or that the caller found.
+    /// Fixed strings of the playbook that stand in the text, and patterns that the caller found.
     pub phrases: usize,
+    /// What they are worth together.
+    pub phrases_worth: f32,
     /// Whether its trigger fired.
     pub trigger_fired: bool,
     /// How much nearer the text is to what the playbook is not for.
     pub not_for_excess: f32,
+}
+
+/// What fixed strings of the playbook, worth `found` together, and `patterns` of it add.
+pub(crate) fn phrases_worth(found: f32, patterns: usize) -> f32 {
+    (found + PATTERN * patterns as f32).min(PHRASES_MAX)
 }
 
 impl Parts {
@@ -55,8 +62,7 @@ impl Parts {
 
     /// What fixed strings and the trigger add.
     pub fn evidence(&self) -> f32 {
-        let phrases = PHRASE * self.phrases.min(PHRASES_MAX) as f32;
-        phrases + if self.trigger_fired { TRIGGER } else { 0.0 }
+        self.phrases_worth + if self.trigger_fired { TRIGGER } else { 0.0 }
     }
 
     /// What likeness to `not_for` takes off.

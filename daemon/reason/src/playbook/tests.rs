@@ -47,7 +47,7 @@ fn good_playbook_is_read_whole() {
     let playbook = checked.playbook.unwrap();
     assert_eq!(
         (playbook.name.as_str(), playbook.version),
-        ("unit-oom-killed", 2)
+        ("unit-oom-killed", 3)
     );
     assert_eq!(playbook.trigger.len(), 3);
     assert_eq!(playbook.sha256.len(), 64);

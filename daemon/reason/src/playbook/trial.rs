@@ -60,7 +60,7 @@ pub enum Trial {
 pub struct Reader<'a> {
     /// The library's texts.
     pub catalogue: &'a Catalogue,
-    /// What gives a text its meaning.
+    /// What gives an incident's text its meaning.
     pub embed: &'a dyn Fn(&str) -> Vector,
 }
 

@@ -87,7 +87,7 @@ async fn words_of(client: &Client, id: &str) -> Result<String, Failed> {
 }
 
 fn rank(catalogue: &Catalogue, text: &str) -> Ranked {
-    let vector = Model::shipped().embed(text);
+    let vector = Model::shipped().embed_incident(text);
     catalogue.rank(&Query::plain(text, &vector))
 }
 
