@@ -3,6 +3,7 @@
 mod baseline;
 mod capture;
 mod coverage;
+mod journal;
 mod question;
 mod series;
 
@@ -14,6 +15,7 @@ pub use self::capture::{
 pub use self::{
     baseline::{BaselineList, BaselineView, Warmth},
     coverage::{CoveragePart, Gap, HookCoverage, WallSpan},
+    journal::JournalStatus,
     question::{CoverageQuery, EventQuery},
     series::{Point, SeriesView},
 };
@@ -66,6 +68,8 @@ pub struct Status {
     pub counters: Vec<HookCounters>,
     /// Queues.
     pub queues: QueueCounters,
+    /// The journal; `None` where the configuration does not let it be followed.
+    pub journal: Option<JournalStatus>,
     /// Series with a baseline, and how many of them are warm.
     pub baselines: Baselines,
     /// The audit chain.

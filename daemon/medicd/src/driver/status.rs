@@ -40,6 +40,7 @@ impl Driver {
             hooks,
             counters,
             queues,
+            journal: self.vitals.journal(),
             baselines: self.state.baselines(),
             audit: AuditStatus {
                 seq: tip.seq,

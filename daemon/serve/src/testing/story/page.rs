@@ -14,7 +14,9 @@ use hostmedic_model::{
     subject::Subject,
     time::Span,
     unit::ActiveState,
-    view::{AuditStatus, Baselines, Cost, Hold, HookCost, ReplicationStatus, Status},
+    view::{
+        AuditStatus, Baselines, Cost, Hold, HookCost, JournalStatus, ReplicationStatus, Status,
+    },
 };
 
 use super::*;
@@ -62,6 +64,12 @@ pub fn status() -> Status {
         hooks: hooks(),
         counters: counters(),
         queues: queues(),
+        journal: Some(JournalStatus {
+            interruptions: 1,
+            too_long: 2,
+            untold: 40,
+            ..JournalStatus::default()
+        }),
         baselines: Baselines {
             series: 41,
             warm: 38,
