@@ -76,6 +76,8 @@ pub struct Status {
     pub audit: AuditStatus,
     /// The collector.
     pub replication: ReplicationStatus,
+    /// The language model; `None` where the configuration names none.
+    pub language_model: Option<LanguageModelStatus>,
     /// What hostmedic itself costs.
     pub cost: Cost,
 }
@@ -132,6 +134,20 @@ pub struct ReplicationStatus {
     pub acknowledged_seq: u64,
     /// Why the last try failed; empty when it did not.
     pub last_error: String,
+}
+
+/// The language model that is asked for its opinion, and its hourly limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageModelStatus {
+    /// Its name, as the configuration has it.
+    pub model: String,
+    /// Questions within the last hour.
+    pub asked: u32,
+    /// Questions that any hour may have.
+    pub per_hour: u32,
+    /// Rankings that were not asked about for that limit, since the daemon's start.
+    pub refused: u64,
 }
 
 /// What hostmedic costs the host.

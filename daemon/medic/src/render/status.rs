@@ -5,7 +5,7 @@ use std::time::Duration;
 use hostmedic_model::{
     calendar::{Calendar, CalendarReading, Purpose},
     loss::{Coverage, HookCounters},
-    view::{JournalStatus, Status},
+    view::{JournalStatus, LanguageModelStatus, Status},
 };
 
 use super::{
@@ -101,6 +101,10 @@ fn overview(status: &Status, style: Style) -> String {
     row("collector", text, tone);
     let (text, tone) = journal(status.journal.as_ref());
     row("journal", text, tone);
+    if let Some(model) = &status.language_model {
+        let (text, tone) = language_model(model);
+        row("model", text, tone);
+    }
     row("own cost", cost(status), None);
     table.render(style)
 }
@@ -177,6 +181,20 @@ fn journal(journal: Option<&JournalStatus>) -> (String, Option<Tone>) {
         format!("{state}; {}", parts.join(", ")),
         is_bad.then_some(Tone::Warn),
     )
+}
+
+fn language_model(model: &LanguageModelStatus) -> (String, Option<Tone>) {
+    let LanguageModelStatus {
+        model,
+        asked,
+        per_hour,
+        refused,
+    } = model;
+    let mut text = format!("{model}: {asked} of {per_hour} questions in the last hour");
+    if *refused > 0 {
+        text += &format!("; not asked for that limit: {refused} since the start");
+    }
+    (text, (asked >= per_hour).then_some(Tone::Warn))
 }
 
 fn cost(status: &Status) -> String {

@@ -50,6 +50,7 @@ impl Driver {
                 dropped,
             },
             replication: self.replication.borrow().clone(),
+            language_model: self.state.language_model(),
             cost,
         }
     }

@@ -15,7 +15,8 @@ use hostmedic_model::{
     time::Span,
     unit::ActiveState,
     view::{
-        AuditStatus, Baselines, Cost, Hold, HookCost, JournalStatus, ReplicationStatus, Status,
+        AuditStatus, Baselines, Cost, Hold, HookCost, JournalStatus, LanguageModelStatus,
+        ReplicationStatus, Status,
     },
 };
 
@@ -87,6 +88,12 @@ pub fn status() -> Status {
             acknowledged_seq: 14,
             last_error: String::new(),
         },
+        language_model: Some(LanguageModelStatus {
+            model: "small".to_owned(),
+            asked: 20,
+            per_hour: 20,
+            refused: 2,
+        }),
         cost: Cost {
             rss_bytes: 23_592_960,
             kernel_map_bytes: 2_785_280,
