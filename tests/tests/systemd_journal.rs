@@ -39,6 +39,8 @@ impl Followed {
                                 _ = entries.send(entry);
                             }
                         }
+                        Heard::Started => {}
+                        Heard::TooLong => eprintln!("a line is too long"),
                         Heard::Problem(problem) => eprintln!("{problem}"),
                     }
                 }

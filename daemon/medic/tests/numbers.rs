@@ -59,10 +59,16 @@ fn a_series_is_drawn_in_the_terminal_and_as_a_file() {
     let args = format!("baseline disk_used --out {}", file.display());
     scene.medic(&args).code(OK).complains("wrote");
     assert!(fs::read_to_string(&file).unwrap().contains("<polyline"));
-    scene
-        .medic("baseline disk_used --out x.png")
-        .code(USAGE)
-        .complains(".svg");
+    let file = scene.dir.path().join("var.png");
+    let args = format!("baseline disk_used --plot --out {}", file.display());
+    scene.medic(&args).code(OK).complains("wrote");
+    assert!(fs::read(&file).unwrap().starts_with(b"\x89PNG"));
+    for other in ["x.jpg", "x"] {
+        scene
+            .medic(&format!("baseline disk_used --out {other}"))
+            .code(USAGE)
+            .complains(".svg or .png");
+    }
 }
 
 #[test]
@@ -77,6 +83,14 @@ fn anomalies_are_listed_and_drawn() {
         .medic(&format!("anomalies {NIGHT} --plot"))
         .code(OK)
         .says("\n! ");
+    let file = scene.dir.path().join("night.png");
+    let args = format!("anomalies {NIGHT} --plot --out {}", file.display());
+    scene.medic(&args).code(OK).complains("wrote");
+    assert!(fs::read(&file).unwrap().starts_with(b"\x89PNG"));
+    scene
+        .medic("anomalies --out night.gif")
+        .code(USAGE)
+        .complains(".svg or .png");
     let json = scene.medic(&format!("anomalies --json {NIGHT}")).json();
     let found: Vec<Anomaly> = serde_json::from_value(json).unwrap();
     assert_eq!(found, testing::series().anomalies);

@@ -10,13 +10,15 @@ use hostmedic_model::{
     loss::{Blind, Coverage, HookCounters, HookMode, HookReport, QueueCounters},
     record::CoverageRow,
     time::At,
-    view::{self, Budget, ProbeRow, Top},
+    view::{self, Budget, JournalStatus, ProbeRow, Top},
     wake::HookLoad,
 };
 use hostmedic_observe::{
     host::{CostMeter, clock},
     kernel::{Counted, Probes},
 };
+
+use tokio::sync::watch;
 
 use crate::{attribute::Attribution, sink::EventSink};
 
@@ -48,6 +50,8 @@ struct Inner {
     covered_since: At,
     blind: Option<Blind>,
     window: Window,
+    /// How following the journal goes.
+    journal: Option<watch::Receiver<JournalStatus>>,
 }
 
 /// Runs of each hook over the newest window.
@@ -75,6 +79,7 @@ impl Vitals {
                 covered_since: now,
                 blind: None,
                 window: Window::default(),
+                journal: None,
             }),
             budget,
             sink,
@@ -100,6 +105,17 @@ impl Vitals {
             to: now,
             rebooted,
         });
+    }
+
+    /// Takes where it is told how following the journal goes, if it is followed.
+    pub(crate) fn watch_journal(&self, journal: Option<watch::Receiver<JournalStatus>>) {
+        self.inner().journal = journal;
+    }
+
+    /// How following the journal goes; `None` where it is not followed.
+    pub(crate) fn journal(&self) -> Option<JournalStatus> {
+        let inner = self.inner();
+        inner.journal.as_ref().map(|told| told.borrow().clone())
     }
 
     pub(crate) fn reports(&self) -> Vec<HookReport> {

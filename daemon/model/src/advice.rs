@@ -15,13 +15,13 @@ pub struct Question {
     pub schema: String,
 }
 
-/// One question, and what came of it.
+/// One question, and what came of it; or that it was not put.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Advice {
     /// The model that was asked, as the configuration names it.
     pub model: String,
-    /// SHA-256 of the question, hex.
+    /// SHA-256 of the question, hex; empty where none was put.
     pub question: String,
     /// What it said; `None` where it gave no answer that could be used.
     pub said: Option<Said>,
@@ -29,6 +29,13 @@ pub struct Advice {
     pub problem: Option<String>,
     /// Which confidences went down for what it said.
     pub lowered: Vec<Lowered>,
+}
+
+impl Advice {
+    /// Whether the question was put at all.
+    pub fn was_asked(&self) -> bool {
+        !self.question.is_empty()
+    }
 }
 
 /// An answer that was checked: a guess, never a fact.

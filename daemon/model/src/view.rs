@@ -3,6 +3,7 @@
 mod baseline;
 mod capture;
 mod coverage;
+mod journal;
 mod question;
 mod series;
 
@@ -14,6 +15,7 @@ pub use self::capture::{
 pub use self::{
     baseline::{BaselineList, BaselineView, Warmth},
     coverage::{CoveragePart, Gap, HookCoverage, WallSpan},
+    journal::JournalStatus,
     question::{CoverageQuery, EventQuery},
     series::{Point, SeriesView},
 };
@@ -66,12 +68,16 @@ pub struct Status {
     pub counters: Vec<HookCounters>,
     /// Queues.
     pub queues: QueueCounters,
+    /// The journal; `None` where the configuration does not let it be followed.
+    pub journal: Option<JournalStatus>,
     /// Series with a baseline, and how many of them are warm.
     pub baselines: Baselines,
     /// The audit chain.
     pub audit: AuditStatus,
     /// The collector.
     pub replication: ReplicationStatus,
+    /// The language model; `None` where the configuration names none.
+    pub language_model: Option<LanguageModelStatus>,
     /// What hostmedic itself costs.
     pub cost: Cost,
 }
@@ -128,6 +134,20 @@ pub struct ReplicationStatus {
     pub acknowledged_seq: u64,
     /// Why the last try failed; empty when it did not.
     pub last_error: String,
+}
+
+/// The language model that is asked for its opinion, and its hourly limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageModelStatus {
+    /// Its name, as the configuration has it.
+    pub model: String,
+    /// Questions within the last hour.
+    pub asked: u32,
+    /// Questions that any hour may have.
+    pub per_hour: u32,
+    /// Rankings that were not asked about for that limit, since the daemon's start.
+    pub refused: u64,
 }
 
 /// What hostmedic costs the host.

@@ -2,7 +2,7 @@
 //!
 //! journalctl reads the files, because their format has several versions and compressions. It is
 //! started again when it ends, later each time; what is written in between is not read. Lines that
-//! are longer than any entry should be are left out and counted. With a quiet journal nothing here
+//! are longer than any entry should be are left out and told. With a quiet journal nothing here
 //! runs: journalctl sleeps until a file changes, and we until it writes.
 
 mod files;
@@ -50,7 +50,6 @@ pub struct Journal {
     said: Line,
     /// Whether `line` was given and is to be forgotten.
     is_given: bool,
-    too_long: u64,
 }
 
 #[derive(Debug)]
@@ -65,8 +64,12 @@ struct Running {
 /// What came.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard<'a> {
+    /// journalctl was started: what is written from about now on comes.
+    Started,
     /// An entry, one JSON object.
     Line(&'a [u8]),
+    /// A line was left out, because it is longer than any entry should be.
+    TooLong,
     /// The journal cannot be followed now. It is tried again.
     Problem(SourceProblem),
 }
@@ -83,13 +86,7 @@ impl Journal {
             line: Line::new(LINE_BYTES_MAX),
             said: Line::new(SAID_BYTES_MAX),
             is_given: false,
-            too_long: 0,
         }
-    }
-
-    /// Lines that were left out because they were too long.
-    pub fn too_long(&self) -> u64 {
-        self.too_long
     }
 
     /// Whether journalctl runs.
@@ -106,10 +103,12 @@ impl Journal {
             let Some(running) = &mut self.running else {
                 sleep_until(self.start_at).await;
                 match self.start() {
-                    Ok(running) => self.running = Some(running),
+                    Ok(running) => {
+                        self.running = Some(running);
+                        return Heard::Started;
+                    }
                     Err(reason) => return Heard::Problem(self.ended(reason)),
                 }
-                continue;
             };
             let ended = tokio::select! {
                 biased;
@@ -128,8 +127,8 @@ impl Journal {
                     return Heard::Line(&self.line.bytes);
                 }
                 Ok(Read::TooLong) => {
-                    self.too_long += 1;
                     self.line.clear();
+                    return Heard::TooLong;
                 }
                 Ok(Read::End) => {
                     let reason = self.last_words().await;

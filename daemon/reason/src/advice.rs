@@ -15,6 +15,7 @@ use hostmedic_model::{
     matched::Matched,
     record::Body,
     time::{At, Span},
+    view::LanguageModelStatus,
     wake::Effect,
 };
 
@@ -69,12 +70,28 @@ pub(crate) struct Advisor {
     settings: Settings,
     /// When questions were put, oldest first; none older than an hour.
     asked: VecDeque<At>,
+    /// Rankings that were not asked about for the limit.
+    refused: u64,
 }
 
 impl Advisor {
     /// Forgets the questions that no longer count at `now`.
     fn forget(&mut self, now: At) {
         self.asked.retain(|at| now.since(*at) < LIMIT_WITHIN);
+    }
+
+    /// In the place of an answer: that the limit let nobody be asked.
+    fn refusal(&self) -> Advice {
+        let most = self.settings.per_hour;
+        Advice {
+            model: self.settings.model.clone(),
+            question: String::new(),
+            said: None,
+            problem: Some(format!(
+                "the limit of {most} questions within an hour (per_hour) was reached"
+            )),
+            lowered: Vec::new(),
+        }
     }
 }
 
@@ -109,6 +126,10 @@ pub(crate) struct Counsel {
     pending: Option<Pending>,
     /// The newest question that has ended, and about what it was.
     ended: Option<(About, Advice)>,
+    /// What was not asked about for the hourly limit, until it is.
+    refused: Option<About>,
+    /// How often that was told.
+    refusals: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -122,7 +143,8 @@ impl Counsel {
     /// What the chain says: a question that has ended is not asked again after a restart. True if
     /// this is the first that is heard of its end.
     pub(crate) fn recalled(&mut self, matched: &Matched) -> bool {
-        let Some(advice) = &matched.advice else {
+        // What was not asked may be asked yet.
+        let Some(advice) = matched.advice.as_ref().filter(|advice| advice.was_asked()) else {
             return false;
         };
         let known = self.ended.as_ref().map(|(_, advice)| &advice.question);
@@ -148,7 +170,21 @@ impl State {
         self.advisor = Some(Advisor {
             settings,
             asked: VecDeque::new(),
+            refused: 0,
         });
+    }
+
+    /// How much of its hourly limit is used up; `None` where nobody is asked.
+    pub fn language_model(&self) -> Option<LanguageModelStatus> {
+        let advisor = self.advisor.as_ref()?;
+        let lately = |at: &&At| self.now.since(**at) < LIMIT_WITHIN;
+        let asked = advisor.asked.iter().filter(lately).count();
+        Some(LanguageModelStatus {
+            model: advisor.settings.model.clone(),
+            asked: u32::try_from(asked).unwrap_or(u32::MAX),
+            per_hour: advisor.settings.per_hour,
+            refused: advisor.refused,
+        })
     }
 
     /// Counts a question of an earlier run of this boot towards the limit.
@@ -167,8 +203,13 @@ impl State {
         ranked: &mut Ranked,
     ) -> Option<Advice> {
         // Once switched off, what it said before holds nobody back.
-        self.advisor.as_ref()?;
-        let mut advice = counsel.on(&About::of(text, ranked))?.clone();
+        let advisor = self.advisor.as_ref()?;
+        let about = About::of(text, ranked);
+        let Some(advice) = counsel.on(&about) else {
+            let is_refused = counsel.refused.as_ref() == Some(&about);
+            return is_refused.then(|| advisor.refusal());
+        };
+        let mut advice = advice.clone();
         advice.lowered = match &advice.said {
             Some(said) => answer::lower(ranked, said),
             None => Vec::new(),
@@ -199,8 +240,17 @@ impl State {
         }
         advisor.forget(now);
         if advisor.asked.len() >= advisor.settings.per_hour as usize {
+            // It is looked at again and again while the limit lasts, and told once; no oftener for an
+            // incident than it may be asked about.
+            if counsel.refused.as_ref() != Some(&about) && counsel.refusals < ASKED_MAX {
+                advisor.refused += 1;
+                counsel.refusals += 1;
+                counsel.refused = Some(about);
+                self.record_advice(id, effects);
+            }
             return;
         }
+        counsel.refused = None;
         let summary = |name: &str| {
             let known = self.playbooks.iter().find(|known| known.name == name);
             known.map_or("", |known| known.describe.summary.as_str())
@@ -303,7 +353,8 @@ impl State {
         }
     }
 
-    /// Records the ranking with what came of its question: bounded by the number of questions.
+    /// Records the ranking with what came of its question, or that none was put: bounded by the
+    /// number of questions, and of times that it is told.
     fn record_advice(&mut self, id: &IncidentId, effects: &mut Vec<Effect>) {
         let Some(matched) = self.matched(id).filter(|matched| matched.advice.is_some()) else {
             return;

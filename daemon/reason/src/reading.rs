@@ -426,7 +426,8 @@ fn says_same(one: &Matched, other: &Matched) -> bool {
         })
     };
     let question = |matched: &Matched| {
-        let advice = matched.advice.as_ref();
+        // That nobody was asked is recorded when it happens, and no other ranking for it.
+        let advice = matched.advice.as_ref().filter(|advice| advice.was_asked());
         advice.map(|advice| advice.question.clone())
     };
     one.text == other.text

@@ -15,7 +15,7 @@ pub(crate) struct Baseline {
     /// Draw its recent past, with the band of three spreads and the anomalies.
     #[arg(long, requires = "series")]
     pub(crate) plot: bool,
-    /// Write the drawing to this file (.svg) instead.
+    /// Write the drawing to this file instead: as SVG or PNG, by its ending (.svg, .png).
     #[arg(long, value_name = "FILE", requires = "series")]
     pub(crate) out: Option<PathBuf>,
 }
@@ -29,6 +29,10 @@ pub(crate) struct Anomalies {
     /// Draw each series.
     #[arg(long)]
     pub(crate) plot: bool,
+    /// Write the drawings to this file instead, one below the other: as SVG or PNG, by its ending
+    /// (.svg, .png).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// `medic replay`.

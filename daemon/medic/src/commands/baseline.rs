@@ -13,7 +13,10 @@ use crate::{
     client::{self, Client},
     exit::{Exit, Failed},
     out::Out,
-    render::{baseline, plot},
+    render::{
+        baseline,
+        plot::{self, Format},
+    },
 };
 
 /// Names offered when a word means several series.
@@ -24,6 +27,7 @@ pub(crate) async fn baseline(
     out: &Out,
     wanted: &Baseline,
 ) -> Result<Exit, Failed> {
+    let file = picture(wanted.out.as_deref())?;
     let answer = client.get("/v1/baselines").await?;
     let list: BaselineList = client::read(answer.clone())?;
     let Some(word) = &wanted.series else {
@@ -35,8 +39,8 @@ pub(crate) async fn baseline(
         .get(&format!("/v1/series?name={}", client::path("", &name, "")))
         .await?;
     let view: SeriesView = client::read(answer.clone())?;
-    if let Some(file) = &wanted.out {
-        return write(out, &view, file);
+    if let Some((file, format)) = file {
+        return write(out, &[view], file, format);
     }
     out.answer(&answer, |style| {
         let mut text = baseline::page(&view.baseline, style);
@@ -58,22 +62,41 @@ pub(crate) async fn anomalies(
     out: &Out,
     wanted: &Anomalies,
 ) -> Result<Exit, Failed> {
+    let file = picture(wanted.out.as_deref())?;
     let since = wanted.since.wall_ms(now_ms());
     let answer = client.get(&format!("/v1/anomalies?since={since}")).await?;
     let found: Vec<Anomaly> = client::read(answer.clone())?;
+    let mut names: Vec<_> = found.iter().map(|found| found.series.to_string()).collect();
+    names.sort();
+    names.dedup();
+    if let Some((file, format)) = file {
+        if names.is_empty() {
+            out.note("no anomalies: no file is written");
+            return Ok(Exit::Ok);
+        }
+        if names.len() > plot::IN_ONE_FILE_MAX {
+            return Err(too_many(names.len()));
+        }
+        let mut views = Vec::new();
+        for name in &names {
+            views.push(series(client, name).await?);
+        }
+        return write(out, &views, file, format);
+    }
     out.answer(&answer, |style| baseline::anomalies(&found, style))?;
     if !wanted.plot || out.json {
         return Ok(Exit::Ok);
     }
-    let mut names: Vec<_> = found.iter().map(|found| found.series.to_string()).collect();
-    names.sort();
-    names.dedup();
-    for name in names {
-        let path = format!("/v1/series?name={}", client::path("", &name, ""));
-        let view: SeriesView = client::read(client.get(&path).await?)?;
+    for name in &names {
+        let view = series(client, name).await?;
         out.text(&format!("\n{}", plot::text(&view)))?;
     }
     Ok(Exit::Ok)
+}
+
+async fn series(client: &Client, name: &str) -> Result<SeriesView, Failed> {
+    let path = format!("/v1/series?name={}", client::path("", name, ""));
+    client::read(client.get(&path).await?)
 }
 
 /// The series of this name, or the only one that has the word in its name.
@@ -111,18 +134,36 @@ fn find(list: &BaselineList, word: &str) -> Result<String, Failed> {
     }
 }
 
-fn write(out: &Out, view: &SeriesView, file: &Path) -> Result<Exit, Failed> {
-    let failed = |what: String| Failed::internal(format!("{}: {what}", file.display()));
-    if file.extension().is_none_or(|kind| kind != "svg") {
-        return Err(Failed::new(
+/// The file with the format that its ending asks for, before anything else is asked for.
+fn picture(file: Option<&Path>) -> Result<Option<(&Path, Format)>, Failed> {
+    let Some(file) = file else {
+        return Ok(None);
+    };
+    match Format::of(file) {
+        Some(format) => Ok(Some((file, format))),
+        None => Err(Failed::new(
             Exit::Usage,
             "usage",
-            format!("{} does not end in .svg", file.display()),
-            "pictures are written as SVG; rsvg-convert makes a PNG of one",
-        ));
+            format!("{} does not end in {}", file.display(), Format::ENDINGS),
+            "the ending of the file says what the picture is written as",
+        )),
     }
-    let svg = plot::svg(view).map_err(failed)?;
-    fs::write(file, svg).map_err(|error| failed(error.to_string()))?;
+}
+
+fn too_many(series: usize) -> Failed {
+    let most = plot::IN_ONE_FILE_MAX;
+    Failed::new(
+        Exit::Usage,
+        "usage",
+        format!("{series} series have anomalies; one file holds {most}"),
+        "a later --since, or `medic baseline SERIES --out FILE` for each",
+    )
+}
+
+fn write(out: &Out, views: &[SeriesView], file: &Path, format: Format) -> Result<Exit, Failed> {
+    let failed = |what: String| Failed::internal(format!("{}: {what}", file.display()));
+    let bytes = plot::bytes(views, format).map_err(failed)?;
+    fs::write(file, bytes).map_err(|error| failed(error.to_string()))?;
     out.note(&format!("wrote {}", file.display()));
     Ok(Exit::Ok)
 }

@@ -51,7 +51,12 @@ fn advised(advice: &Advice, style: Style) -> String {
     let head = format!("A LANGUAGE MODEL'S GUESS ({})", clean(&advice.model));
     let mut page = format!("\n{}\n", style.paint(Tone::Head, &head));
     if let Some(problem) = &advice.problem {
-        let word = style.paint(Tone::Warn, "no answer");
+        let word = if advice.was_asked() {
+            "no answer"
+        } else {
+            "not asked"
+        };
+        let word = style.paint(Tone::Warn, word);
         page += &format!("  {word}: {}; nothing has changed\n", clean(problem));
     }
     let Some(said) = &advice.said else {

@@ -1,9 +1,10 @@
-//! A series over time with its band and its anomalies: in the terminal, or as SVG.
+//! A series over time with its band and its anomalies: in the terminal, or as a picture in a file.
+
+mod file;
 
 use std::ops::Range;
 
 use hostmedic_model::view::SeriesView;
-use plotters::prelude::*;
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
@@ -11,13 +12,12 @@ use ratatui::{
     widgets::{Axis, Chart, Dataset, GraphType, Widget as _},
 };
 
+pub(crate) use self::file::{Format, MOST as IN_ONE_FILE_MAX, bytes};
 use super::{evidence::number, text::utc};
 
 /// Size of the picture in the terminal, in characters.
 const COLUMNS: u16 = 100;
 const LINES: u16 = 24;
-/// Size of the SVG, in pixels.
-const PIXELS: (u32, u32) = (960, 420);
 /// The band reaches so many spreads to either side.
 const BAND_SPREADS: f64 = 3.0;
 
@@ -112,53 +112,6 @@ pub(crate) fn text(view: &SeriesView) -> String {
     text
 }
 
-/// The picture as an SVG document.
-///
-/// # Errors
-/// What the drawing library says.
-pub(crate) fn svg(view: &SeriesView) -> Result<String, String> {
-    let Some(picture) = Picture::of(view) else {
-        return Err(EMPTY.trim_end().to_owned());
-    };
-    let mut text = String::new();
-    draw(view, &picture, &mut text).map_err(|error| error.to_string())?;
-    Ok(text)
-}
-
-fn draw(
-    view: &SeriesView,
-    picture: &Picture,
-    text: &mut String,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::with_string(text, PIXELS).into_drawing_area();
-    root.fill(&WHITE)?;
-    let measure = view.baseline.series.measure;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(view.baseline.series.to_string(), ("sans-serif", 18))
-        .margin(10)
-        .x_label_area_size(30)
-        .y_label_area_size(80)
-        .build_cartesian_2d(picture.x.clone(), picture.y.clone())?;
-    chart
-        .configure_mesh()
-        .x_labels(5)
-        .x_label_formatter(&|s| utc((*s * 1000.0) as i64))
-        .y_label_formatter(&|value| number(measure, *value))
-        .draw()?;
-    let [low, high] = picture.band;
-    let corners = [(picture.x.start, low), (picture.x.end, high)];
-    chart.draw_series([Rectangle::new(corners, GREEN.mix(0.15).filled())])?;
-    chart.draw_series(LineSeries::new(picture.points.iter().copied(), &BLUE))?;
-    chart.draw_series(
-        picture
-            .marks
-            .iter()
-            .map(|mark| Circle::new(*mark, 4, RED.filled())),
-    )?;
-    root.present()?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -178,9 +131,6 @@ mod tests {
             text.contains("\n! ") && text.chars().any(is_braille),
             "{text}"
         );
-        let svg = svg(&view).unwrap();
-        assert!(svg.contains("<svg") && svg.contains("<polyline") && svg.contains("<circle"));
-        assert!(svg.contains(&series));
     }
 
     #[test]
@@ -190,6 +140,5 @@ mod tests {
             ..testing::series()
         };
         assert_eq!(text(&view), EMPTY);
-        assert!(svg(&view).is_err());
     }
 }

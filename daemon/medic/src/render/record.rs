@@ -77,7 +77,10 @@ pub(crate) fn summary(body: &Body) -> (&'static str, String, Option<Tone>) {
                 None => format!("{near}, route {}", matched.route.word()),
             };
             let advice = matched.advice.as_ref().map(|advice| match &advice.problem {
-                Some(problem) => format!("; no answer of the language model: {problem}"),
+                Some(problem) if advice.was_asked() => {
+                    format!("; no answer of the language model: {problem}")
+                }
+                Some(problem) => format!("; the language model was not asked: {problem}"),
                 None => "; with a language model's guess".to_owned(),
             });
             let text = text + advice.as_deref().unwrap_or_default();

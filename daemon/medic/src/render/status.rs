@@ -5,7 +5,7 @@ use std::time::Duration;
 use hostmedic_model::{
     calendar::{Calendar, CalendarReading, Purpose},
     loss::{Coverage, HookCounters},
-    view::Status,
+    view::{JournalStatus, LanguageModelStatus, Status},
 };
 
 use super::{
@@ -99,6 +99,12 @@ fn overview(status: &Status, style: Style) -> String {
     );
     let (text, tone) = replication(status);
     row("collector", text, tone);
+    let (text, tone) = journal(status.journal.as_ref());
+    row("journal", text, tone);
+    if let Some(model) = &status.language_model {
+        let (text, tone) = language_model(model);
+        row("model", text, tone);
+    }
     row("own cost", cost(status), None);
     table.render(style)
 }
@@ -139,6 +145,56 @@ fn replication(status: &Status) -> (String, Option<Tone>) {
         text,
         (!link.connected || !link.last_error.is_empty()).then_some(Tone::Warn),
     )
+}
+
+fn journal(journal: Option<&JournalStatus>) -> (String, Option<Tone>) {
+    let Some(journal) = journal else {
+        return ("not followed: the configuration says so".to_owned(), None);
+    };
+    let state = journal.problem.as_ref().map_or_else(
+        || "followed".to_owned(),
+        |reason| format!("NOT FOLLOWED: {reason}"),
+    );
+    let lost = format!(
+        "{} lines lost ({} too long, {} unreadable, {} untold)",
+        journal.lost(),
+        journal.too_long,
+        journal.unreadable,
+        journal.untold
+    );
+    let mut parts = Vec::new();
+    if journal.interruptions > 0 {
+        parts.push(count(
+            usize::try_from(journal.interruptions).unwrap_or(usize::MAX),
+            "interruption",
+        ));
+    }
+    parts.push(lost);
+    if journal.units_forgotten + journal.kinds_forgotten > 0 {
+        parts.push(format!(
+            "{} units and {} kinds of lines forgotten",
+            journal.units_forgotten, journal.kinds_forgotten
+        ));
+    }
+    let is_bad = journal.problem.is_some() || journal.interruptions > 0 || journal.lost() > 0;
+    (
+        format!("{state}; {}", parts.join(", ")),
+        is_bad.then_some(Tone::Warn),
+    )
+}
+
+fn language_model(model: &LanguageModelStatus) -> (String, Option<Tone>) {
+    let LanguageModelStatus {
+        model,
+        asked,
+        per_hour,
+        refused,
+    } = model;
+    let mut text = format!("{model}: {asked} of {per_hour} questions in the last hour");
+    if *refused > 0 {
+        text += &format!("; not asked for that limit: {refused} since the start");
+    }
+    (text, (asked >= per_hour).then_some(Tone::Warn))
 }
 
 fn cost(status: &Status) -> String {
@@ -347,6 +403,27 @@ mod tests {
             "{text}"
         );
         assert!(lines[3].starts_with("CALENDAR UNREADABLE"), "{text}");
+    }
+
+    #[test]
+    fn a_journal_that_is_not_followed_says_why() {
+        assert!(journal(None).0.starts_with("not followed"));
+        let told = JournalStatus::default();
+        let quiet = "followed; 0 lines lost (0 too long, 0 unreadable, 0 untold)";
+        assert_eq!(journal(Some(&told)), (quiet.to_owned(), None));
+        let told = JournalStatus {
+            problem: Some("no files of a journal".to_owned()),
+            interruptions: 2,
+            kinds_forgotten: 5,
+            ..told
+        };
+        let (text, tone) = journal(Some(&told));
+        assert_eq!(
+            text,
+            "NOT FOLLOWED: no files of a journal; 2 interruptions, 0 lines lost (0 too long, 0 \
+             unreadable, 0 untold), 0 units and 5 kinds of lines forgotten"
+        );
+        assert_eq!(tone, Some(Tone::Warn));
     }
 
     #[test]

@@ -212,12 +212,12 @@ mod tests {
 
     #[test]
     fn a_language_models_guess_stands_apart_and_is_called_one() {
-        let advised = |said, problem: Option<&str>, lowered| {
+        let asked = |question: &str, said, problem: Option<&str>, lowered| {
             let mut why = why(testing::HELD);
             let matched = why.matched.as_mut().unwrap();
             matched.advice = Some(Advice {
                 model: "small".to_owned(),
-                question: "ab".to_owned(),
+                question: question.to_owned(),
                 said,
                 problem: problem.map(str::to_owned),
                 lowered,
@@ -225,6 +225,7 @@ mod tests {
             let text = page(&why, Style::default());
             text.split_once("\nA LANGUAGE").unwrap().1.to_owned()
         };
+        let advised = |said, problem, lowered| asked("ab", said, problem, lowered);
         let said = Said {
             playbook: None,
             confidence: 0.8,
@@ -247,6 +248,11 @@ mod tests {
             advised(None, Some("no answer within 10s"), Vec::new()),
             " MODEL'S GUESS (small)\n  \
              no answer: no answer within 10s; nothing has changed\n"
+        );
+        assert_eq!(
+            asked("", None, Some("the limit was reached"), Vec::new()),
+            " MODEL'S GUESS (small)\n  \
+             not asked: the limit was reached; nothing has changed\n"
         );
     }
 

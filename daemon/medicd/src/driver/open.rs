@@ -38,8 +38,8 @@ pub(super) fn capture(
     ));
     let (probes, reports) = sources::start_probes(config, outlets);
     sources::start_host_signals(config, outlets, &reports);
-    logs::start(config, outlets);
     vitals.adopt(probes, reports, seen_until);
+    vitals.watch_journal(logs::start(config, outlets));
     vitals
 }
 

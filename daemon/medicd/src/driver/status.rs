@@ -40,6 +40,7 @@ impl Driver {
             hooks,
             counters,
             queues,
+            journal: self.vitals.journal(),
             baselines: self.state.baselines(),
             audit: AuditStatus {
                 seq: tip.seq,
@@ -49,6 +50,7 @@ impl Driver {
                 dropped,
             },
             replication: self.replication.borrow().clone(),
+            language_model: self.state.language_model(),
             cost,
         }
     }

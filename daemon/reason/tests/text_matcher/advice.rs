@@ -240,6 +240,60 @@ fn questions_are_bounded_for_an_incident_and_for_an_hour() {
     assert_eq!(stir(&mut desk), 1);
 }
 
+/// Goal: who looks learns that the hour's limit kept a question back, once a ranking, and a daemon
+/// that comes after takes nothing of it for a question.
+/// Method: the unit is restarted after the first question and fails again within the hour.
+#[test]
+fn what_the_limit_keeps_back_is_told() {
+    let one = Settings {
+        per_hour: 1,
+        ..settings()
+    };
+    let status = |desk: &Desk| {
+        let status = desk.state.language_model().unwrap();
+        (status.asked, status.per_hour, status.refused)
+    };
+    let refused = |desk: &Desk| {
+        let all = desk.matched();
+        let advice = all.into_iter().filter_map(|it| it.advice.clone());
+        advice
+            .filter(|advice| !advice.was_asked())
+            .collect::<Vec<_>>()
+    };
+    let fails = |desk: &mut Desk, result: &str| {
+        desk.tell_state(unit_state(ActiveState::Failed, result, "01"));
+        desk.answer(meaning);
+        desk.pass(120);
+    };
+    let begun = |past: &[_]| {
+        Desk::begun(
+            Some(catalogue()),
+            Some(one.clone()),
+            past,
+            Phase::Autonomous,
+        )
+    };
+    let mut desk = begun(&[]);
+    assert_eq!(status(&desk), (0, 1, 0));
+    desk.tell(Fact::OomKill(OomKill::default()));
+    fails(&mut desk, "timeout");
+    assert_eq!((status(&desk), desk.questions.len()), ((1, 1, 0), 1));
+    fails(&mut desk, "core-dump");
+    assert_eq!((status(&desk), desk.questions.len()), ((1, 1, 1), 1));
+    let told = refused(&desk);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].said.is_none() && told[0].lowered.is_empty());
+    let problem = told[0].problem.as_deref().unwrap();
+    assert!(problem.contains("limit of 1 questions"), "{problem}");
+    assert!(!newest(&desk).1.was_asked());
+
+    // A restart takes it neither for a question nor for an answer.
+    assert_eq!(status(&begun(&desk.chain())), (1, 1, 0));
+
+    desk.pass(3600);
+    assert_eq!(status(&desk), (0, 1, 1), "the hour has passed");
+}
+
 #[test]
 fn switched_off_what_it_said_before_holds_nobody_back() {
     let mut desk = asked();

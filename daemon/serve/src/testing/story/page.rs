@@ -14,7 +14,10 @@ use hostmedic_model::{
     subject::Subject,
     time::Span,
     unit::ActiveState,
-    view::{AuditStatus, Baselines, Cost, Hold, HookCost, ReplicationStatus, Status},
+    view::{
+        AuditStatus, Baselines, Cost, Hold, HookCost, JournalStatus, LanguageModelStatus,
+        ReplicationStatus, Status,
+    },
 };
 
 use super::*;
@@ -62,6 +65,12 @@ pub fn status() -> Status {
         hooks: hooks(),
         counters: counters(),
         queues: queues(),
+        journal: Some(JournalStatus {
+            interruptions: 1,
+            too_long: 2,
+            untold: 40,
+            ..JournalStatus::default()
+        }),
         baselines: Baselines {
             series: 41,
             warm: 38,
@@ -79,6 +88,12 @@ pub fn status() -> Status {
             acknowledged_seq: 14,
             last_error: String::new(),
         },
+        language_model: Some(LanguageModelStatus {
+            model: "small".to_owned(),
+            asked: 20,
+            per_hour: 20,
+            refused: 2,
+        }),
         cost: Cost {
             rss_bytes: 23_592_960,
             kernel_map_bytes: 2_785_280,
