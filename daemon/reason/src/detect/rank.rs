@@ -10,6 +10,22 @@ use serde::{Deserialize, Serialize};
 const BUCKETS: usize = 256;
 /// Buckets that share one entry of `blocks`.
 const BLOCK: usize = 16;
+/// Numbers that the smallest vector unit adds at once.
+const LANES: usize = 8;
+/// For each place, all bits at the places above it.
+const ABOVE: [[u16; BLOCK]; BLOCK] = {
+    let mut masks = [[0; BLOCK]; BLOCK];
+    let mut at = 0;
+    while at < BLOCK {
+        let mut above = at + 1;
+        while above < BLOCK {
+            masks[at][above] = u16::MAX;
+            above += 1;
+        }
+        at += 1;
+    }
+    masks
+};
 /// Mantissa bits below a bucket.
 const FRACTION_BITS: u32 = 20;
 /// Bucket number of 2^-16 before the offset is taken away: (127 - 16) * 8.
@@ -48,22 +64,41 @@ impl Rank {
     /// count as 0.
     #[must_use]
     pub fn tail(&self, value: f32) -> f32 {
-        let (bucket, below) = place(value);
-        let block = bucket / BLOCK;
-        // Over whole blocks and without a branch: twice as fast as loops of unforeseeable length.
-        let mut above: u16 = 0;
-        let counts = &self.counts[block * BLOCK..(block + 1) * BLOCK];
-        for ((place, count), block_sum) in counts.iter().enumerate().zip(&self.blocks) {
-            above += count * u16::from(place > bucket % BLOCK);
-            above += block_sum * u16::from(place > block);
+        self.tail_at(Place::of(value))
+    }
+
+    /// [`Self::tail`] of a magnitude whose place is known.
+    pub(super) fn tail_at(&self, Place { bucket, below }: Place) -> f32 {
+        let (block, inner) = (bucket / BLOCK, bucket % BLOCK);
+        // Over whole blocks and with masks instead of branches: loops of unforeseeable length, and
+        // those that are not written eight by eight, take several times as long.
+        let counts = &self.counts.as_chunks::<BLOCK>().0[block];
+        let (within_block, blocks) = (&ABOVE[inner], &ABOVE[block]);
+        let mut lanes = [0_u16; LANES];
+        let masked = [(counts, within_block), (&self.blocks, blocks)];
+        for (numbers, masks) in masked {
+            let numbers = numbers.as_chunks::<LANES>().0;
+            for (numbers, masks) in numbers.iter().zip(masks.as_chunks::<LANES>().0) {
+                for ((lane, number), mask) in lanes.iter_mut().zip(numbers).zip(masks) {
+                    *lane = lane.wrapping_add(number & mask);
+                }
+            }
         }
+        let above = lanes
+            .iter()
+            .fold(0, |sum: u16, lane| sum.wrapping_add(*lane));
         let within = f32::from(self.counts[bucket]) * (1.0 - below);
         (f32::from(above) + within + 0.5) / (f32::from(self.total) + 1.0)
     }
 
     /// Adds `value` to the history. Negative and NaN count as 0.
     pub fn learn(&mut self, value: f32) {
-        if self.add(value) {
+        self.learn_at(Place::of(value));
+    }
+
+    /// [`Self::learn`] of a magnitude whose place is known.
+    pub(super) fn learn_at(&mut self, place: Place) {
+        if self.add(place) {
             self.halve();
         }
     }
@@ -72,7 +107,7 @@ impl Rank {
     /// `SAMPLES_MAX` samples. For magnitudes of which many are judged together, where old anomalies
     /// must not make the next one look usual.
     pub fn learn_fading(&mut self, value: f32) {
-        if self.add(value) {
+        if self.add(Place::of(value)) {
             for count in &mut self.counts {
                 *count /= 2;
             }
@@ -80,9 +115,8 @@ impl Rank {
         }
     }
 
-    /// Counts `value`; whether the counts are to be halved now.
-    fn add(&mut self, value: f32) -> bool {
-        let (bucket, _) = place(value);
+    /// Counts a magnitude; whether the counts are to be halved now.
+    fn add(&mut self, Place { bucket, .. }: Place) -> bool {
         self.counts[bucket] += 1;
         self.blocks[bucket / BLOCK] += 1;
         self.total += 1;
@@ -111,18 +145,29 @@ impl Rank {
     }
 }
 
-/// Bucket of `value`, and which share of the bucket lies below it.
-fn place(value: f32) -> (usize, f32) {
-    // `max` takes the other operand for NaN.
-    let bits = value.max(0.0).to_bits();
-    let Some(bucket) = (bits >> FRACTION_BITS).checked_sub(LOWEST) else {
-        return (0, 0.0);
-    };
-    if bucket >= 255 {
-        return (BUCKETS - 1, 0.0);
+/// Where a magnitude lies.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    bucket: usize,
+    /// Which share of the bucket lies below it.
+    below: f32,
+}
+
+impl Place {
+    /// Negative and NaN are at 0.
+    pub(super) fn of(value: f32) -> Self {
+        // `max` takes the other operand for NaN.
+        let bits = value.max(0.0).to_bits();
+        let at = |bucket, below| Self { bucket, below };
+        match (bits >> FRACTION_BITS).checked_sub(LOWEST) {
+            None => at(0, 0.0),
+            Some(bucket) if bucket >= 255 => at(BUCKETS - 1, 0.0),
+            Some(bucket) => {
+                let below = to_f32(bits & ((1 << FRACTION_BITS) - 1)) / to_f32(1 << FRACTION_BITS);
+                at(bucket as usize, below)
+            }
+        }
     }
-    let below = to_f32(bits & ((1 << FRACTION_BITS) - 1)) / to_f32(1 << FRACTION_BITS);
-    (bucket as usize, below)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "below 2^24, so exact")]

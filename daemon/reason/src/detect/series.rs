@@ -21,7 +21,10 @@ use std::time::Duration;
 use hostmedic_model::anomaly::Severity;
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{rank::Rank, severity};
+use crate::detect::{
+    rank::{Place, Rank},
+    severity,
+};
 
 /// Ways of looking at a row.
 pub const VIEWS: usize = 4;
@@ -194,18 +197,16 @@ impl SeriesDetector {
         } else {
             value - self.state[LAST]
         };
-        let sizes = [
-            change / spread,
-            residual / slot_spread,
-            half_day / spread,
-            (hour - self.state[HOURS]) / spread,
-        ]
-        .map(|size: f32| size.abs().min(SIZE_MAX));
+        let offs = [change, residual, half_day, hour - self.state[HOURS]];
+        let spreads = [spread, slot_spread, spread, spread];
+        let sizes: [f32; VIEWS] =
+            std::array::from_fn(|view| (offs[view] / spreads[view]).abs().min(SIZE_MAX));
+        let places = sizes.map(Place::of);
 
         let mut score = Score::default();
         // Against no spread, everything would be a peak, and its height a matter of units.
         let raw = if self.rows >= ROWS_MIN {
-            self.combine(value, &sizes, &mut score.views)
+            self.combine(value, sizes, places, &mut score.views)
         } else {
             0.0
         };
@@ -219,8 +220,8 @@ impl SeriesDetector {
         score.severity = severity(score.sigma);
 
         if self.rows >= ROWS_MIN {
-            for (rank, size) in self.ranks.iter_mut().zip(sizes) {
-                rank.learn(size);
+            for (rank, place) in self.ranks.iter_mut().zip(places) {
+                rank.learn_at(place);
             }
         }
         let rate = (1.0 / (to_f32(f64::from(self.rows)) + 1.0)).max(step.weight_s / SCALE_S);
@@ -240,16 +241,23 @@ impl SeriesDetector {
 
     /// One number out of all views: the fourth root of the sum of fourth powers, and what a new
     /// extreme adds.
-    fn combine(&self, value: f32, sizes: &[f32; VIEWS], views: &mut [f32; VIEWS]) -> f32 {
-        let mut tails = [1.0; VIEWS];
-        for ((tail, rank), size) in tails.iter_mut().zip(&self.ranks).zip(sizes) {
-            *tail = rank.tail(*size);
-        }
+    fn combine(
+        &self,
+        value: f32,
+        sizes: [f32; VIEWS],
+        places: [Place; VIEWS],
+        views: &mut [f32; VIEWS],
+    ) -> f32 {
+        // All four views at once: the compiler divides four numbers in the time of one.
+        let tails: [f32; VIEWS] =
+            std::array::from_fn(|view| self.ranks[view].tail_at(places[view]));
+        let rarities = number::log2(tails);
+        let doublings = number::log2(sizes.map(|size| 1.0 + size));
         let mut sum = 0.0;
-        for (((points, tail), size), weight) in views.iter_mut().zip(tails).zip(sizes).zip(WEIGHTS)
+        for (((points, rarity), doubling), weight) in
+            views.iter_mut().zip(rarities).zip(doublings).zip(WEIGHTS)
         {
-            let rarity = -std::f32::consts::LOG10_2 * number::log2(tail);
-            *points = rarity + SIZE_POINTS * number::log2(1.0 + size);
+            *points = -std::f32::consts::LOG10_2 * rarity + SIZE_POINTS * doubling;
             let square = *points * *points;
             sum += weight * square * square;
         }
