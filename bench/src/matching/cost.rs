@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use hostmedic_embed::{Kernel, Model, SHIPPED_SHA256};
-use hostmedic_index::{Cache, Graph};
+use hostmedic_embed::{Cache, Kernel, Model, SHIPPED_SHA256};
+use hostmedic_index::Graph;
 use hostmedic_reason::matching::{
     catalogue::{Catalogue, Query, SCAN_MAX},
     dense::{Nearest, Scan},

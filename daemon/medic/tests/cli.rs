@@ -6,10 +6,11 @@ mod support;
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::{Command, Stdio},
+    thread,
 };
 
 use hostmedic_model::{
@@ -278,7 +279,7 @@ fn watch_prints_each_record_until_the_daemon_stops() {
             .spawn()
             .unwrap();
         while scene.server.daemon.watchers() == 0 {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            thread::sleep(std::time::Duration::from_millis(5));
         }
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         scene.server.daemon.append(Body::Stopped {
@@ -360,15 +361,18 @@ fn as_nobody(scene: &Scene, gid: u32, args: &str) -> Ended {
     let mut command = Command::new(binary);
     command
         .args(args.split_whitespace())
-        .env("HOSTMEDIC_SOCKET", &scene.server.socket);
-    Ended::from(
-        command
-            .uid(65534)
-            .gid(gid)
-            .current_dir("/")
-            .output()
-            .unwrap(),
-    )
+        .env("HOSTMEDIC_SOCKET", &scene.server.socket)
+        .uid(65534)
+        .gid(gid)
+        .current_dir("/");
+    loop {
+        match command.output() {
+            // Another test began a process while the copy was open here, and that process has not
+            // closed it yet.
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => thread::yield_now(),
+            ended => return Ended::from(ended.unwrap()),
+        }
+    }
 }
 
 /// Goal: the kernel's word about the peer decides, for a process that really is somebody else.

@@ -6,8 +6,8 @@
 
 use std::{fs, io, num::NonZeroUsize, path::Path, thread};
 
-use hostmedic_embed::{Model, SHIPPED_SHA256};
-use hostmedic_index::{Cache, Graph};
+use hostmedic_embed::{Cache, Model, SHIPPED_SHA256};
+use hostmedic_index::Graph;
 use hostmedic_model::{playbook::Playbook, vector::Vector};
 use hostmedic_reason::matching::{
     catalogue::{Catalogue, SCAN_MAX},

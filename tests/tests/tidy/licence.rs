@@ -14,18 +14,21 @@ pub(crate) fn allowed(deny: &str) -> BTreeSet<String> {
 
 /// Every package in a workspace's tree with its licence.
 pub(crate) fn packages(manifest: &Path) -> Vec<(String, String)> {
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version=1",
-            "--locked",
-            "--offline",
-            "--manifest-path",
-        ])
-        .arg(manifest)
-        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
-        .output()
-        .unwrap();
+    let ask = |how: &[&str]| {
+        Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version=1", "--locked"])
+            .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+            .args(how)
+            .arg("--manifest-path")
+            .arg(manifest)
+            .output()
+            .unwrap()
+    };
+    let mut output = ask(&["--offline"]);
+    if !output.status.success() {
+        // On a new machine nobody has built this workspace yet, so its packages are not there.
+        output = ask(&[]);
+    }
     assert!(
         output.status.success(),
         "{}",

@@ -3,6 +3,7 @@
 
 pub(super) mod files;
 mod matching;
+mod vectors;
 
 use std::{
     fs,

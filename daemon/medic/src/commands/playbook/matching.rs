@@ -20,7 +20,7 @@ use hostmedic_reason::matching::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::files::collect;
+use super::{files::collect, vectors};
 use crate::{
     cli::playbook::Match,
     client::{self, Client},
@@ -41,7 +41,7 @@ pub(super) async fn run(client: &Client, out: &Out, wanted: &Match) -> Result<Ex
         None => None,
     };
     let entries = entries(&wanted.library.dir)?;
-    let catalogue = Catalogue::build(&entries, |text| Model::shipped().embed(text));
+    let catalogue = vectors::catalogue(&entries);
     if wanted.jsonl {
         return in_bulk(out, &catalogue, io::stdin().lock());
     }

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use hostmedic_index::{Cache, CacheError};
+use hostmedic_embed::{Cache, CacheError};
 use hostmedic_model::vector::{DIMENSIONS, Vector};
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
