@@ -162,9 +162,9 @@ mod tests {
             })
         };
         let at = |path: &str| Some(PathBuf::from(path));
-        assert_eq!(of(Some("/c"), Some("/home/a")), at("/c/hostmedic"));
-        assert_eq!(of(None, Some("/home/a")), at("/home/a/.cache/hostmedic"));
-        assert_eq!(of(Some("c"), Some("/root")), at("/root/.cache/hostmedic"));
+        assert_eq!(of(Some("/c"), Some("/u/a")), at("/c/hostmedic"));
+        assert_eq!(of(None, Some("/u/a")), at("/u/a/.cache/hostmedic"));
+        assert_eq!(of(Some("c"), Some("/v")), at("/v/.cache/hostmedic"));
         assert_eq!(of(Some(""), Some("")), None);
         assert_eq!(of(None, None), None);
     }
