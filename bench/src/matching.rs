@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// The same by another author, on which nothing is fitted.
     #[arg(long, default_value = "bench/data/asked.jsonl")]
     asked: PathBuf,
+    /// The same by an author who worked beside those of the shipped examples, to the same brief.
+    #[arg(long, default_value = "bench/data/checked.jsonl")]
+    checked: PathBuf,
     /// Leave out what takes time: latency, building and memory.
     #[arg(long)]
     quality_only: bool,
@@ -55,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let measured = rows::measure(&data);
     print!("{}", report::quality(&measured));
     print!("{}", report::calibration(&measured));
-    for incidents in [&args.rendered, &args.asked] {
+    for incidents in [&args.rendered, &args.asked, &args.checked] {
         let shipped = shipped(args, incidents)?;
         println!("\n# The shipped library, {}\n", incidents.display());
         print!("{}", report::quality(std::slice::from_ref(&shipped)));

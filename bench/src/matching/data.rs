@@ -9,6 +9,9 @@ use anyhow::{Context, Result, ensure};
 use hostmedic_reason::{matching::entry::Entry, playbook};
 use serde::{Deserialize, de::DeserializeOwned};
 
+/// How many people's examples the shipped playbooks have.
+const EXAMPLE_AUTHORS: usize = 4;
+
 /// A labelled set.
 pub(super) struct Data {
     pub(super) folder: PathBuf,
@@ -38,7 +41,7 @@ pub(super) struct Incident {
 }
 
 /// How much of a playbook the matcher is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Shown {
     /// Name and summary.
     Summary,
@@ -47,6 +50,7 @@ pub(super) enum Shown {
     /// And the symptoms.
     All,
     /// The shipped playbooks, as they are.
+    #[default]
     Shipped,
 }
 
@@ -134,6 +138,30 @@ pub(super) fn shipped(playbooks: &Path, incidents: &Path) -> Result<(Vec<Entry>,
     let known = |label: &str| library.iter().any(|known| known.name == label);
     check(&asked, known, &incidents.display().to_string())?;
     Ok((library, asked))
+}
+
+/// The library without a part of its examples, and that part as texts to ask it: for each author of the
+/// examples once, who wrote as many of each playbook's, one after another.
+pub(super) fn without_an_author(library: &[Entry]) -> Vec<(Vec<Entry>, Vec<Incident>)> {
+    let part = |author: usize, examples: usize| {
+        let at = |author: usize| examples * author / EXAMPLE_AUTHORS;
+        at(author)..at(author + 1)
+    };
+    (0..EXAMPLE_AUTHORS)
+        .map(|author| {
+            let mut rest = library.to_vec();
+            let mut asked = Vec::new();
+            for entry in &mut rest {
+                let part = part(author, entry.examples.len());
+                asked.extend(entry.examples.drain(part).map(|text| Incident {
+                    text,
+                    label: Some(entry.name.clone()),
+                    kind: "example".to_owned(),
+                }));
+            }
+            (rest, asked)
+        })
+        .collect()
 }
 
 /// Every label is one of a playbook.

@@ -77,6 +77,7 @@ pub(super) struct Answer {
 }
 
 /// Everything measured on one way to show the library.
+#[derive(Default)]
 pub(super) struct Measured {
     pub(super) shown: Shown,
     pub(super) rows: BTreeMap<Ranker, Vec<Row>>,

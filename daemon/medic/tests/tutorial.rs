@@ -17,12 +17,17 @@ fn page() -> Vec<Said> {
     let mut list: Vec<Said> = Vec::new();
     for block in page.split("```console\n").skip(1) {
         for line in block.split("```").next().unwrap().lines() {
-            match line.strip_prefix("$ ") {
-                Some(command) => list.push(Said {
+            let last = list.last_mut();
+            if let Some(command) = line.strip_prefix("$ ") {
+                list.push(Said {
                     command: command.to_owned(),
                     shows: Vec::new(),
-                }),
-                None => list.last_mut().unwrap().shows.push(line.to_owned()),
+                });
+            } else if let Some(more) = line.strip_prefix("> ") {
+                let command = &mut last.unwrap().command;
+                *command = format!("{command}\n{more}");
+            } else {
+                last.unwrap().shows.push(line.to_owned());
             }
         }
     }

@@ -69,6 +69,9 @@ pub struct MatchedPlaybook {
     pub bm25: f64,
     /// Fixed strings of the playbook that stand in the text.
     pub phrases: u32,
+    /// How the text's words go with those of its examples, as they add to the score; -0.4 to 0.1.
+    #[serde(default)]
+    pub wording: f64,
     /// Whether its trigger holds on the facts.
     pub trigger_fired: bool,
     /// How much nearer the text is to what the playbook is not for.

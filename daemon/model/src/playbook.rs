@@ -57,6 +57,8 @@ pub struct Describe {
     pub signals: Vec<String>,
     /// What looks alike and is something else.
     pub not_for: Vec<String>,
+    /// Incidents that it was, or would have been, right for, as the daemon or people tell them.
+    pub examples: Vec<String>,
 }
 
 /// What a step asks systemd to do. A closed list: nothing else can be done to a host.

@@ -4,6 +4,8 @@
 //! the line says why. A number that is as usual stands there for people: that the journal has 4 % of a
 //! full disk is no sign that the journal filled it.
 
+use std::borrow::Cow;
+
 /// A shorter quotation is a name: that of a program has fifteen letters at most
 /// (`TASK_COMM_LEN` in the kernel's include/linux/sched.h).
 const QUOTATION_BYTES_MIN: usize = 16;
@@ -11,6 +13,20 @@ const QUOTATION_BYTES_MIN: usize = 16;
 const END: &str = ". ";
 /// A share from here on may be trouble, also where nobody says that it is unusual.
 const SHARE_PERCENT_MIN: f64 = 50.0;
+/// The kinds of units, as their names end.
+const UNIT_KINDS: [&str; 11] = [
+    "service",
+    "socket",
+    "device",
+    "mount",
+    "automount",
+    "swap",
+    "target",
+    "path",
+    "timer",
+    "slice",
+    "scope",
+];
 /// What stands behind a number that is measured.
 const UNITS: [&str; 4] = ["", "%", "MiB", "a second"];
 
@@ -50,6 +66,23 @@ fn join(told: &mut String, piece: &str) {
         told.push_str(if told.ends_with(':') { " " } else { END });
     }
     told.push_str(piece);
+}
+
+/// `text` without the name of the unit that it is about, where it begins with one: `Service a.service: ...`
+/// becomes `Service: ...`. The name is chance; who learns from texts would learn it.
+pub fn nameless(text: &str) -> Cow<'_, str> {
+    let place = text.split_once(": ");
+    let name = place.and_then(|(place, told)| Some((place.rsplit_once(' ')?, told)));
+    match name {
+        Some(((kind, name), told)) if is_unit(name) => format!("{kind}: {told}").into(),
+        _ => text.into(),
+    }
+}
+
+/// Whether a word ends as a unit's name does (systemd.unit(5)).
+fn is_unit(word: &str) -> bool {
+    let kind = word.rsplit_once('.').map(|(_, kind)| kind);
+    kind.is_some_and(|kind| UNIT_KINDS.contains(&kind))
 }
 
 /// The pieces of a text. One does not end within a quotation.
@@ -104,6 +137,30 @@ mod tests {
         let told = "Service a.service: process \"Web Content\" got SIGABRT. its log has \"bind() to \
                     (address) failed: Address in use\". since 3m.";
         assert_eq!(quoted(told), ["bind() to (address) failed: Address in use"]);
+    }
+
+    #[test]
+    fn the_name_of_a_unit_goes_and_other_places_stay() {
+        for (text, told) in [
+            (
+                "Service db-1.service: unit failed. a: b",
+                "Service: unit failed. a: b",
+            ),
+            (
+                "Mount unit srv-data.mount: it is slow",
+                "Mount unit: it is slow",
+            ),
+            (
+                "File system /var: disk space used",
+                "File system /var: disk space used",
+            ),
+            ("a.service failed: why", "a.service failed: why"),
+            ("nginx.service: exited", "nginx.service: exited"),
+            ("no place", "no place"),
+            ("", ""),
+        ] {
+            assert_eq!(nameless(text), told);
+        }
     }
 
     #[test]

@@ -87,6 +87,9 @@ fn parts(near: &MatchedPlaybook) -> String {
         format!("words {:.1}", near.bm25),
         format!("fixed strings {}", near.phrases),
     ];
+    if near.wording != 0.0 {
+        parts.push(format!("examples {:+.2}", near.wording));
+    }
     if near.not_for_excess > 0.0 {
         parts.push(format!("not meant {:.2}", near.not_for_excess));
     }

@@ -11,7 +11,7 @@ use hostmedic_model::{
 };
 
 use super::{
-    COEFFICIENTS,
+    COEFFICIENTS, COEFFICIENTS_WITH_EXAMPLES,
     bm25::Bm25,
     confidence::{Confidence, Record, Route, TIE_SCORE, Thresholds},
     dense::{Meanings, Nearest},
@@ -20,6 +20,7 @@ use super::{
     phrase::{Found, Phrases},
     score::{Evidence, Parts, phrases_worth},
     terms,
+    wording::Wording,
 };
 
 /// How many matches an answer has at most.
@@ -50,6 +51,7 @@ pub struct Catalogue {
     known: Vec<Known>,
     lexical: Bm25,
     phrases: Phrases,
+    wording: Wording,
     index: Option<Arc<dyn Nearest>>,
 }
 
@@ -124,6 +126,7 @@ impl Candidate {
             nearness: short(parts.nearness.mean()),
             bm25: short(parts.bm25),
             phrases: u32::try_from(parts.phrases).unwrap_or(u32::MAX),
+            wording: short(parts.wording),
             trigger_fired: parts.trigger_fired,
             not_for_excess: short(parts.not_for_excess),
             margin: short(self.margin),
@@ -154,6 +157,8 @@ pub struct Scored<'a> {
     pub chosen: bool,
     /// How sure the matcher must be of it.
     pub thresholds: Thresholds,
+    /// Whether its examples have a say in the score.
+    pub has_examples: bool,
 }
 
 /// The answer.
@@ -199,6 +204,7 @@ impl Catalogue {
                 })
                 .collect(),
             phrases: Phrases::read(signals, &lexical),
+            wording: Wording::learn(entries),
             lexical,
             index: None,
         }
@@ -272,13 +278,18 @@ impl Catalogue {
             .map(|(place, scored)| {
                 let rival = if place == 0 { second } else { best };
                 let margin = scored.score - rival.max(RIVAL_MIN);
+                let coefficients = if scored.has_examples {
+                    COEFFICIENTS_WITH_EXAMPLES
+                } else {
+                    COEFFICIENTS
+                };
                 Candidate {
                     playbook: scored.playbook.to_owned(),
                     parts: scored.parts,
                     score: scored.score,
                     margin,
                     confidence: Confidence::new(
-                        COEFFICIENTS.probability(scored.score, margin),
+                        coefficients.probability(scored.score, margin),
                         scored.record,
                         scored.recurrences_helped,
                         scored.chosen,
@@ -300,13 +311,16 @@ impl Catalogue {
         let told = telling(query.text);
         let bm25 = self.lexical.scores(&told);
         let phrases = self.phrases.found_in(&terms::sequence(&told));
-        let candidates = self.candidates(query, &bm25).into_iter();
+        let candidates = self.candidates(query, &bm25);
+        let wording = self.wording.of(&told, &candidates);
         let mut scored: Vec<_> = candidates
-            .map(|at| {
+            .into_iter()
+            .zip(wording)
+            .map(|(at, wording)| {
                 let known = &self.known[at];
                 let evidence = (query.evidence)(&known.name);
                 let found = phrases.get(&(at as u32)).copied().unwrap_or_default();
-                let parts = known.parts(query.vector, bm25[at], found, evidence);
+                let parts = known.parts(query.vector, bm25[at], found, wording, evidence);
                 Scored {
                     playbook: &known.name,
                     parts,
@@ -315,6 +329,7 @@ impl Catalogue {
                     recurrences_helped: evidence.recurrences_helped,
                     chosen: evidence.chosen,
                     thresholds: known.thresholds,
+                    has_examples: self.wording.knows(at),
                 }
             })
             .collect();
@@ -368,13 +383,21 @@ impl Catalogue {
 }
 
 impl Known {
-    fn parts(&self, vector: &Vector, bm25: f32, found: Found, evidence: Evidence) -> Parts {
+    fn parts(
+        &self,
+        vector: &Vector,
+        bm25: f32,
+        found: Found,
+        wording: f32,
+        evidence: Evidence,
+    ) -> Parts {
         let nearness = self.meanings.nearness(vector, self.learned.confirmed());
         Parts {
             nearness,
             bm25,
             phrases: found.count + evidence.patterns,
             phrases_worth: phrases_worth(found.worth, evidence.patterns),
+            wording,
             trigger_fired: evidence.trigger_fired,
             not_for_excess: self.meanings.excess_not_for(vector, nearness),
         }

@@ -24,7 +24,7 @@ fn entry(name: &str, summary: &str, signals: &[&str], not_for: &[&str]) -> Entry
         symptoms: Vec::new(),
         signals: signals.iter().map(|text| (*text).to_owned()).collect(),
         not_for: not_for.iter().map(|text| (*text).to_owned()).collect(),
-        thresholds: Thresholds::default(),
+        ..Entry::default()
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Entry {
     pub signals: Vec<String>,
     /// What looks alike but is not meant.
     pub not_for: Vec<String>,
+    /// Incidents that it was right for, as they were told.
+    pub examples: Vec<String>,
     /// How sure the matcher must be of it.
     pub thresholds: Thresholds,
 }
@@ -31,6 +33,7 @@ impl From<&Playbook> for Entry {
             symptoms,
             signals,
             not_for,
+            examples,
         } = playbook.describe.clone();
         Self {
             name: playbook.name.clone(),
@@ -38,6 +41,7 @@ impl From<&Playbook> for Entry {
             symptoms,
             signals,
             not_for,
+            examples,
             thresholds: Thresholds::of(playbook),
         }
     }

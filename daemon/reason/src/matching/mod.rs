@@ -3,7 +3,7 @@
 //! `trigger` decides what may act; it reads facts and no text, by `truth`. `filter` says which playbooks can
 //! be meant at all, `checker` what the facts say for and against one. The rest ranks playbooks for a
 //! text: how near its meaning is (`dense`), which words they share (`bm25`), which fixed strings
-//! of a playbook stand in it (`phrase`), added up in `score`, turned into a probability in
+//! of a playbook stand in it (`phrase`), how its words go with those of earlier incidents (`wording`), added up in `score`, turned into a probability in
 //! `confidence`. `catalogue` is the door for all of it. Measured in `docs/matching.md`.
 
 mod bm25;
@@ -20,9 +20,10 @@ pub mod score;
 mod terms;
 mod trigger;
 mod truth;
+mod wording;
 
 pub(crate) use checker::check;
-pub use coefficients::COEFFICIENTS;
+pub use coefficients::{COEFFICIENTS, COEFFICIENTS_WITH_EXAMPLES};
 pub(crate) use filter::admits;
 pub(crate) use trigger::{Match, choose, holds, rests_on};
 pub(crate) use truth::unheard;

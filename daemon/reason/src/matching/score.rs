@@ -43,6 +43,8 @@ pub struct Parts {
     pub phrases: usize,
     /// What they are worth together.
     pub phrases_worth: f32,
+    /// How the text's words go with those of its examples, as they add to the score; -0.4 to 0.1.
+    pub wording: f32,
     /// Whether its trigger fired.
     pub trigger_fired: bool,
     /// How much nearer the text is to what the playbook is not for.
@@ -72,6 +74,6 @@ impl Parts {
 
     /// The sum; about 0.2 for what has nothing to do with a text, 0.6 and more for what fits.
     pub fn score(&self) -> f32 {
-        self.nearness.mean() + self.lexical() + self.evidence() - self.not_for()
+        self.nearness.mean() + self.lexical() + self.wording + self.evidence() - self.not_for()
     }
 }

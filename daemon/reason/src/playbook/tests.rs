@@ -352,6 +352,33 @@ fn a_name_and_words_are_enough_to_be_found_and_for_nothing_else() {
 }
 
 #[test]
+fn examples_say_something_once_and_are_not_too_many() {
+    let with = |examples: &[String]| {
+        let lines: Vec<_> = examples
+            .iter()
+            .map(|text| format!("  - '{text}'\n"))
+            .collect();
+        format!(
+            "name: a\ndescribe: {{ summary: Something that people should know about. }}\nexamples:\n{}",
+            lines.concat()
+        )
+    };
+    let rules = |examples: &[String]| -> Vec<_> {
+        let found = check("x/a.yaml", &with(examples)).findings;
+        found.iter().map(|finding| finding.rule).skip(1).collect()
+    };
+    let told = |n: usize| format!("Service a{n}.service: unit failed with result exit-code.");
+    let many: Vec<_> = (0..65).map(told).collect();
+    assert_eq!(rules(&many[..64]), [""; 0]);
+    assert_eq!(rules(&many), ["too-many"]);
+    assert_eq!(rules(&[told(1), told(2), told(1) + "  "]), ["twice"]);
+    assert_eq!(rules(&["short".to_owned()]), ["too-short"]);
+    assert_eq!(rules(&["long ".repeat(205)]), ["too-long"]);
+    let checked = check("x/a.yaml", &with(&many[..2]));
+    assert_eq!(checked.playbook.unwrap().describe.examples, many[..2]);
+}
+
+#[test]
 fn all_errors_are_found_at_once() {
     let text = GOOD
         .replacen("uses: systemd.restart", "uses: systemd.restrat", 1)

@@ -59,6 +59,10 @@ pub struct Document {
     /// Controls of audit catalogues that a run of it is evidence for.
     #[serde(default)]
     pub compliance: Vec<Placed<String>>,
+    /// Incidents that it was, or would have been, right for, as the daemon or people tell them: the
+    /// text of `medic why`, for one. The more there are, the surer it is found again.
+    #[serde(default)]
+    pub examples: Vec<Placed<String>>,
     /// Cases: events in, one decision out.
     #[serde(default)]
     pub tests: Vec<Placed<Case>>,

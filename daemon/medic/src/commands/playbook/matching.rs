@@ -1,7 +1,7 @@
 //! `medic playbook match`: which playbooks fit a text, by the matcher that the daemon uses, without a
 //! daemon.
 //!
-//! Of a file only the name and `describe` are read, so a playbook that is wrong or not finished
+//! Of a file only the name, `describe` and `examples` are read, so a playbook that is wrong or not finished
 //! elsewhere is found, too; `lint` says what is wrong with it.
 
 use std::{
@@ -159,6 +159,8 @@ struct Head {
     metadata: Option<Metadata>,
     #[serde(default)]
     describe: Option<Described>,
+    #[serde(default)]
+    examples: Words,
 }
 
 #[derive(Deserialize)]
@@ -244,6 +246,7 @@ fn entry(file: &Path) -> Result<Entry, Failed> {
         symptoms: parts.symptoms.into(),
         signals: parts.signals.into(),
         not_for: parts.not_for.into(),
+        examples: head.examples.into(),
         // Only what the file describes is read.
         thresholds: Thresholds::default(),
     })
@@ -268,11 +271,12 @@ fn shown(ranked: &Ranked, entries: &[Entry], style: Style) -> String {
         );
         let _ = writeln!(
             text,
-            "       score {:.2}: meaning {:.2}, words {:.2}, fixed strings {:.2}, not meant -{:.2}",
+            "       score {:.2}: meaning {:.2}, words {:.2}, fixed strings {:.2}, examples {:+.2}, not meant -{:.2}",
             candidate.score,
             parts.nearness.mean(),
             parts.lexical(),
             parts.evidence(),
+            parts.wording,
             parts.not_for(),
         );
     }

@@ -31,6 +31,9 @@ pub(crate) fn show(playbook: &Playbook, document: Option<&Document>, style: Styl
     for other in &playbook.describe.not_for {
         line("not for", other.clone(), None);
     }
+    if let Some(example) = playbook.describe.examples.first() {
+        line("such as", example.clone(), None);
+    }
     for it in &playbook.trigger {
         line("when", condition(it), None);
     }

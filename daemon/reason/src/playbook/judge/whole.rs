@@ -14,7 +14,7 @@ use crate::playbook::{
 impl Judge<'_> {
     pub(super) fn whole(&mut self, stem: Option<&str>, document: &Document) -> Option<Playbook> {
         let name = self.name(stem, document);
-        let describe = self.describe(&document.describe);
+        let describe = self.describe(document);
         if is_bare(document) {
             self.findings.warning(
                 "only-described",

@@ -1,5 +1,7 @@
 //! What every playbook says of itself: header, name, words, evidence, controls, and whom it tells.
 
+use std::collections::BTreeSet;
+
 use hostmedic_model::playbook::Describe;
 
 use super::Judge;
@@ -11,6 +13,10 @@ use crate::playbook::{
 
 /// The version of the language that this code reads.
 const API_VERSION: &str = "v1";
+/// How many examples a playbook has at most: four authors' worth, and each is a vector in memory.
+const EXAMPLES_MAX: usize = 64;
+/// How long one is at most; the daemon's own texts have about 600 bytes.
+const EXAMPLE_BYTES_MAX: usize = 1024;
 /// Controls of audit catalogues that a run can be evidence for.
 pub(crate) const CONTROLS: [&str; 10] = [
     "soc2_cc6.1",
@@ -105,8 +111,10 @@ impl Judge<'_> {
         }
     }
 
-    pub(super) fn describe(&mut self, describe: &Placed<wire::Describe>) -> Describe {
+    pub(super) fn describe(&mut self, document: &Document) -> Describe {
+        let describe = &document.describe;
         self.sentence("summary", &describe.summary, 20);
+        self.examples(&document.examples);
         let texts = |list: &[Placed<String>]| -> Vec<String> {
             list.iter().map(|text| squeeze(&text.value)).collect()
         };
@@ -115,6 +123,33 @@ impl Judge<'_> {
             symptoms: texts(&describe.symptoms),
             signals: texts(&describe.signals),
             not_for: texts(&describe.not_for),
+            examples: texts(&document.examples),
+        }
+    }
+
+    fn examples(&mut self, examples: &[Placed<String>]) {
+        if let Some(many) = examples.get(EXAMPLES_MAX) {
+            let message = format!("there are more than {EXAMPLES_MAX} examples");
+            let help = "keep those that differ most: what is told alike teaches nothing new";
+            self.findings
+                .error_help("too-many", many.place, message, help);
+        }
+        let mut seen = BTreeSet::new();
+        for example in examples {
+            self.sentence("examples", example, 20);
+            if example.len() > EXAMPLE_BYTES_MAX {
+                let message = format!(
+                    "an example of {} bytes; at most {EXAMPLE_BYTES_MAX}",
+                    example.len()
+                );
+                let help = "the model reads about 100 words: tell the most telling first";
+                self.findings
+                    .error_help("too-long", example.place, message, help);
+            }
+            if !seen.insert(squeeze(&example.value)) {
+                self.findings
+                    .error("twice", example.place, "this example stands here twice");
+            }
         }
     }
 

@@ -107,6 +107,7 @@ fn matched() -> Matched {
         bm25: 20.0,
         phrases: 1,
         trigger_fired: false,
+        wording: 0.05,
         not_for_excess: 0.0,
         margin,
         matched: confidence,
