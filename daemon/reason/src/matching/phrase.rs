@@ -159,6 +159,30 @@ mod tests {
             alone[3].worth > 2.0 * shared[0].worth,
             "{alone:?} {shared:?}"
         );
+        // As rare, for two have each word; one alone has the first in this order, two the second.
+        let all: [&[&str]; 4] = [
+            &["disk quota exceeded"],
+            &["exceeded quota of the disk"],
+            &["mount point vanished"],
+            &["mount point vanished"],
+        ];
+        let alone = found(&all, "disk quota exceeded")[0].worth;
+        let shared = found(&all, "mount point vanished");
+        assert_eq!(shared[2], shared[3]);
+        assert!(
+            (alone - 2.0 * shared[2].worth).abs() < 1e-6,
+            "{alone} {shared:?}"
+        );
+    }
+
+    #[test]
+    fn the_best_two_count() {
+        let all: [&[&str]; 4] = [
+            &["No space left on device", "tmpdir quota exceeded"],
+            &["No space left on device", "apt archives cache"],
+            &["No space left on device"],
+            &["too many open files"],
+        ];
         let both = found(&all, "tmpdir quota exceeded: No space left on device");
         assert_eq!(both[0].count, 2);
         assert!(both[0].worth > both[1].worth + 0.5 * WORTH);

@@ -221,6 +221,12 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_the_unit_has_no_say() {
+        let told = |name: &str| worth(&format!("Service {name}.service: it failed"), &[0, 2]);
+        assert_eq!(told("disk-full"), told("out-of-memory"));
+    }
+
+    #[test]
     fn no_word_moves_it_far() {
         let long = "disk full write log ".repeat(5000) + "memory";
         for worth in worth(&long, &[0, 1, 2, 3]) {
