@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Prints how often the first blamed metric is right, and how many of an event's metrics are among
-/// as many blamed ones ("`HitRate`@100%"). Each metric counts with its largest blame in the event.
+/// as many blamed ones ("`HitRate`@100%"). Each metric counts with the sum of its blame in the event.
 pub(super) fn keep(name: &str, sets: &[Set], said: &[Vec<Said>]) {
     for (set, said) in sets.iter().zip(said) {
         let mut first = 0.0;
@@ -44,17 +44,17 @@ pub(super) fn keep(name: &str, sets: &[Set], said: &[Vec<Said>]) {
     }
 }
 
-/// Metrics by their largest blame in the event, heaviest first.
+/// Metrics by the sum of their blame in the event, heaviest first.
 fn order(host: &Host, said: &Said, cause: &Cause) -> Vec<usize> {
     let columns = host.test.columns;
-    let mut largest = vec![0.0_f32; columns];
+    let mut sums = vec![0.0_f32; columns];
     let rows = said.blame.chunks_exact(columns);
     for row in rows.take(cause.last + 1).skip(cause.first) {
-        for (largest, blame) in largest.iter_mut().zip(row) {
-            *largest = largest.max(*blame);
+        for (sum, blame) in sums.iter_mut().zip(row) {
+            *sum += *blame;
         }
     }
     let mut order: Vec<usize> = (0..columns).collect();
-    order.sort_by(|one, other| largest[*other].total_cmp(&largest[*one]));
+    order.sort_by(|one, other| sums[*other].total_cmp(&sums[*one]));
     order
 }

@@ -1,9 +1,11 @@
 //! Judges all metrics of a subject together, one row at a time: is this host itself right now?
 //!
-//! Each metric's level and change are measured in its own spreads of the last seven days, and
-//! weighed by how rarely they get so far. The mean over the metrics of both views makes the score:
-//! one metric that jumps is a metric's affair, many at once are the host's. An isolation forest over
-//! the same deviations is a second vote: where it finds nothing unusual, the score is lowered.
+//! Each metric's level, its change and its shift against its last two hours are measured in its own
+//! spreads of the last seven days, and weighed by how rarely they get so far. A view of the host is
+//! the mean over its worst seventh of the metrics that move: constant ones must not hide the others.
+//! Three paths make the score of the views, the highest counts: a row that is off by all three, jumps
+//! that go on for minutes, and a level that stays off. An isolation forest over the same deviations
+//! is a second vote: where it finds nothing unusual, the score is a little lower.
 //!
 //! A row is judged before it is learned, nothing looks ahead, and the only randomness is a generator
 //! with a fixed seed, so the same rows always give the same scores. Figures: `docs/detection.md`.
@@ -31,15 +33,38 @@ use notify::Notifier;
 pub const METRICS_MAX: usize = 16_384;
 /// The anomaly at which a notification goes out by default.
 pub const NOTIFY_AT: f32 = 0.5;
-/// Log10 of the score at `NOTIFY_AT`, with one row a minute: about one false alarm in five days on
-/// the labelled hosts of `docs/detection.md`.
-const THRESHOLD: f64 = 1.04;
-/// Rows that come twice as often see rarer ones; the threshold rises by this power of the rate.
-const RATE_POWER: f64 = 0.3;
+/// The score at `NOTIFY_AT`: a false alarm in five to twelve days on the labelled hosts of
+/// `docs/detection.md`, at a row a minute and at one in five minutes.
+const THRESHOLD: f64 = 1.6;
+/// One in so many of the metrics that move makes a view: the worst of them ...
+const SHARE: usize = 7;
+/// ... but so many at least: one metric that jumps is its own affair.
+const WORST_MIN: usize = 2;
+/// Added to a view's evidence: none at all has a logarithm too.
+const FLOOR: f64 = 0.3;
+/// All views at once.
+const SPIKE: Path = Path {
+    usual: 0.72,
+    slope: 4.7,
+};
+/// The change, smoothed.
+const RESTLESS: Path = Path {
+    usual: 0.48,
+    slope: 7.2,
+};
+/// The shift, smoothed.
+const SHIFTED: Path = Path {
+    usual: 0.585,
+    slope: 9.1,
+};
+/// Time constant of the smoothed views, in seconds of rows.
+const SMOOTH_S: f64 = 600.0;
+/// Time constant of what counts as a metric's recent level.
+const RECENT_S: f64 = 7200.0;
 /// Rarity below which the forest finds a row usual: a contamination of 0.05.
 const FOREST_USUAL: f32 = 1.3;
-/// Log10 that the score loses for each decade that the forest finds it more usual than that.
-const FOREST_VOTE: f64 = 0.25;
+/// What the score loses for each decade that the forest finds it more usual than that.
+const FOREST_VOTE: f64 = 0.1;
 /// Rarity of the mean square from which a row is not learned ...
 const ANOMALY_RARITY: f32 = 3.0;
 /// ... unless that has lasted this long: then the level has shifted.
@@ -48,7 +73,7 @@ const DAY_S: i64 = 86_400;
 
 /// All metrics of one subject. See the module for how it judges.
 ///
-/// Without its metrics 80 KB, mostly the forest; each metric takes 2.5 KB.
+/// Without its metrics 80 KB, mostly the forest; each metric takes 3.3 KB.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HostDetector {
     interval_s: i64,
@@ -66,11 +91,25 @@ pub struct HostDetector {
     forest: Forest,
     isolation: Rank,
     notifier: Notifier,
+    /// Log10 of the change's and of the shift's evidence, smoothed over the rows; NaN before the
+    /// first.
+    #[serde(with = "bits")]
+    smooth: [f64; 2],
     /// Scratch of the last row; rebuilt by each.
     #[serde(skip)]
     features: Vec<i8>,
     #[serde(skip)]
     evidence: Vec<Evidence>,
+    /// Bits of floats without sign: they are in the same order, and integers compare faster.
+    #[serde(skip)]
+    worst: Vec<u32>,
+}
+
+/// One way to be off: log10 of the evidence that hosts reach about once a day, and what a decade
+/// above it is worth, so that the paths' scores are equally rare.
+struct Path {
+    usual: f64,
+    slope: f64,
 }
 
 /// What one row says.
@@ -119,8 +158,10 @@ impl HostDetector {
             forest: Forest::new(rows_a_day),
             isolation: Rank::default(),
             notifier: Notifier::default(),
+            smooth: [f64::NAN; 2],
             features: Vec::new(),
             evidence: Vec::new(),
+            worst: Vec::new(),
         };
         detector.grow(metrics);
         detector
@@ -141,9 +182,10 @@ impl HostDetector {
     /// first day only learns.
     pub fn observe(&mut self, wall_s: i64, values: &[Option<f64>]) -> HostScore {
         self.grow(values.len());
-        let clock = self.advance(wall_s);
-        self.judge(values, clock);
-        let (log_score, mean_square) = self.score();
+        let (clock, step_s) = self.advance(wall_s);
+        let live = self.judge(values, clock);
+        let score = self.score(live, step_s);
+        let mean_square = self.mean_square();
         let mean_square_rank = -self.squares.tail(mean_square).log10();
         self.squares.learn_fading(mean_square);
         let anomaly = self.is_anomaly(mean_square_rank);
@@ -153,8 +195,7 @@ impl HostDetector {
         }
         self.count_row();
         let vote = f64::from((FOREST_USUAL - forest_rank).max(0.0)) * FOREST_VOTE;
-        let rate = (f64::from(self.rows_a_day) / 1440.0).log10() * RATE_POWER;
-        let over = log_score - vote - rate - THRESHOLD;
+        let over = score - vote - THRESHOLD;
         HostScore {
             anomaly: squash(over),
             notify: self.notifier.row(over, self.interval_s),
@@ -192,6 +233,7 @@ impl HostDetector {
             + self.forest.size_bytes()
             + self.features.capacity()
             + self.evidence.capacity() * size_of::<Evidence>()
+            + self.worst.capacity() * size_of::<u32>()
     }
 
     /// Whether a state that was read back, of `metrics` values a row, is one that rows can lead to,
@@ -207,7 +249,9 @@ impl HostDetector {
     }
 
     /// Moves on to `wall_s`: closes the hour that has passed, and knows whether a row was missed.
-    fn advance(&mut self, wall_s: i64) -> Clock {
+    /// Also the seconds that this row stands for.
+    #[expect(clippy::cast_precision_loss, reason = "seconds between rows")]
+    fn advance(&mut self, wall_s: i64) -> (Clock, f64) {
         let hour = usize::try_from(wall_s.rem_euclid(DAY_S) / 3600).unwrap_or(0);
         if hour != self.hour {
             for metric in &mut self.metrics {
@@ -215,47 +259,93 @@ impl HostDetector {
             }
             self.hour = hour;
         }
+        let (mut passed_s, mut step_s) = (self.interval_s, self.interval_s);
         if let Some(last_s) = self.last_s {
-            let passed_s = wall_s.saturating_sub(last_s);
-            if passed_s <= 0 || passed_s > self.interval_s * 3 {
+            let since_s = wall_s.saturating_sub(last_s);
+            if since_s > 0 {
+                passed_s = since_s;
+            }
+            if since_s <= 0 || since_s > self.interval_s * 3 {
                 self.metrics.iter_mut().for_each(Metric::forget_last);
+            } else {
+                step_s = since_s;
             }
         }
         self.last_s = Some(wall_s);
-        Clock {
+        // A level grows old while nobody looks. But what nobody saw has not lasted.
+        let clock = Clock {
             hour,
             rows_a_day: self.rows_a_day,
-        }
+            weight: weight(passed_s as f64, RECENT_S),
+        };
+        (clock, step_s as f64)
     }
 
-    /// Fills `evidence` and `features`.
-    fn judge(&mut self, values: &[Option<f64>], clock: Clock) {
+    /// Fills `evidence` and `features`; how many metrics have ever moved.
+    fn judge(&mut self, values: &[Option<f64>], clock: Clock) -> usize {
+        let mut live = 0;
         self.features.resize(self.metrics.len() * VIEWS, 0);
         self.evidence.clear();
         let values = values.iter().copied().chain(std::iter::repeat(None));
         let features = self.features.chunks_exact_mut(VIEWS);
         for ((metric, value), features) in self.metrics.iter_mut().zip(values).zip(features) {
             self.evidence.push(metric.judge(value, clock, features));
+            live += usize::from(metric.is_live());
         }
+        live
     }
 
-    /// Log10 of the score, and the mean square: both the geometric mean of level and change, so
-    /// that a level which has long been off, or a twitch that leads nowhere, counts for less.
+    /// How far the host is off, in decades of rarity beyond once a day; `live` of its metrics move.
+    fn score(&mut self, live: usize, step_s: f64) -> f64 {
+        let most = live.div_ceil(SHARE).max(WORST_MIN).min(live.max(1));
+        let level = self.view(most, |evidence| evidence.level);
+        let change = self.view(most, |evidence| evidence.change);
+        let shift = self.view(most, |evidence| evidence.shift);
+        let weight = weight(step_s, SMOOTH_S);
+        for (smooth, log) in self.smooth.iter_mut().zip([change, shift]) {
+            if smooth.is_nan() {
+                *smooth = log;
+            } else {
+                *smooth += weight * (log - *smooth);
+            }
+        }
+        let spike = SPIKE.score((level + change + shift) / 3.0);
+        let restless = RESTLESS.score(self.smooth[0]);
+        let shifted = SHIFTED.score(self.smooth[1]);
+        spike.max(restless).max(shifted)
+    }
+
+    /// Log10 of the mean of the `most` largest that `of` takes from the metrics' evidence.
     #[expect(clippy::cast_precision_loss, reason = "at most METRICS_MAX")]
-    fn score(&self) -> (f64, f32) {
-        let (mut level, mut change) = (0.0_f32, 0.0_f32);
+    fn view(&mut self, most: usize, of: impl Fn(&Evidence) -> f32) -> f64 {
+        self.worst.clear();
+        let bits = self
+            .evidence
+            .iter()
+            .map(|evidence| of(evidence).abs().to_bits());
+        self.worst.extend(bits);
+        if most < self.worst.len() {
+            self.worst
+                .select_nth_unstable_by(most - 1, |one, other| other.cmp(one));
+            self.worst.truncate(most);
+        }
+        let floats = self.worst.iter().copied().map(f32::from_bits);
+        let sum: f64 = floats.map(f64::from).sum();
+        (sum / most as f64 + FLOOR).log10()
+    }
+
+    /// The geometric mean of level and change, so that a level which has long been off, or a twitch
+    /// that leads nowhere, counts for less.
+    #[expect(clippy::cast_precision_loss, reason = "at most METRICS_MAX")]
+    fn mean_square(&self) -> f32 {
         let (mut level_square, mut change_square) = (0.0_f32, 0.0_f32);
         for evidence in &self.evidence {
-            level += evidence.level;
-            change += evidence.change;
             let squares = evidence.squares();
             level_square += squares.0;
             change_square += squares.1;
         }
         let count = self.evidence.len().max(1) as f32;
-        let score = (level * change).sqrt() / count;
-        let mean_square = (level_square * change_square).sqrt() / count;
-        (f64::from(score).max(1e-3).log10(), mean_square)
+        (level_square * change_square).sqrt() / count
     }
 
     /// Whether this row is an anomaly that must not become usual.
@@ -296,7 +386,18 @@ impl HostDetector {
     }
 }
 
-/// A logistic curve: 0 far below the threshold, 0.5 at it, 0.91 at ten times it.
+impl Path {
+    fn score(&self, log: f64) -> f64 {
+        self.slope * (log - self.usual)
+    }
+}
+
+/// Weight of what stands for `step_s` in an exponential mean over `constant_s`.
+fn weight(step_s: f64, constant_s: f64) -> f64 {
+    1.0 - (-step_s / constant_s).exp()
+}
+
+/// A logistic curve: 0 far below the threshold, 0.5 at it, 0.91 where it is ten times as rare.
 #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
 fn squash(over: f64) -> f32 {
     (1.0 / (1.0 + (-over).exp2().powf(std::f64::consts::LOG2_10))) as f32

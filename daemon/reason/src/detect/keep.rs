@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{Detector, SERIES_MAX, together::Together, track::Track};
 
 /// What the bytes are, and the version of their form.
-const KIND: &str = "hostmedic-baselines 1";
+const KIND: &str = "hostmedic-baselines 2";
 
 /// What is written.
 #[derive(Serialize)]
@@ -177,6 +177,10 @@ mod tests {
             b"{}".to_vec(),
             whole[..whole.len() - 1].to_vec(),
             [whole.as_slice(), b" "].concat(),
+            String::from_utf8(whole.clone())
+                .unwrap()
+                .replacen("baselines 2", "baselines 1", 1)
+                .into_bytes(),
             sealed(b""),
             sealed(b"{\"host\":null}"),
             sealed(b"{\"host\":null,\"tracks\":[],\"more\":1}"),

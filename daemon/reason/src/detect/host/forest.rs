@@ -30,6 +30,9 @@ const DAYS: usize = 7;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Forest {
     features: usize,
+    /// Features that were ever other than zero in the reservoir. Cuts are drawn from these alone:
+    /// metrics that stand still must not use up the tries.
+    cuttable: Vec<bool>,
     rows_a_day: usize,
     /// `RESERVOIR` rows of `features`, once full.
     reservoir: Vec<i8>,
@@ -97,6 +100,7 @@ impl Forest {
     pub fn new(rows_a_day: u32) -> Self {
         Self {
             features: 0,
+            cuttable: Vec::new(),
             rows_a_day: rows_a_day.max(1) as usize,
             reservoir: Vec::new(),
             nodes: Vec::new(),
@@ -111,6 +115,7 @@ impl Forest {
     /// Makes rows `features` long; those held so far are zero in the new ones.
     pub fn widen(&mut self, features: usize) {
         let before = std::mem::replace(&mut self.features, features);
+        self.cuttable.resize(features, false);
         if before > 0 && !self.reservoir.is_empty() {
             let held = std::mem::take(&mut self.reservoir);
             for row in held.chunks_exact(before) {
@@ -130,6 +135,7 @@ impl Forest {
         };
         let fits = |node: &Node| node.feature == LEAF || usize::from(node.feature) < features;
         self.features == features
+            && self.cuttable.len() == features
             && (1..=86_400).contains(&self.rows_a_day)
             && self.rows <= self.rows_a_day
             && self.reservoir.len() <= RESERVOIR * features
@@ -145,6 +151,7 @@ impl Forest {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>()
+            + self.cuttable.capacity()
             + self.reservoir.capacity()
             + self.nodes.capacity() * size_of::<Node>()
             + self.ends.capacity()
@@ -183,10 +190,12 @@ impl Forest {
             // One day fills it; thereafter a row is replaced after a week on average.
             if self.random.below(self.rows_a_day) < RESERVOIR {
                 self.reservoir.extend_from_slice(row);
+                self.mark(row);
             }
         } else if self.random.below(self.rows_a_day * DAYS) < RESERVOIR {
             let at = self.random.below(RESERVOIR) * self.features;
             self.reservoir[at..at + self.features].copy_from_slice(row);
+            self.mark(row);
         }
         self.rows += TREES;
         if self.rows >= self.rows_a_day {
@@ -197,6 +206,13 @@ impl Forest {
             if held >= RESERVOIR || self.grown > 0 {
                 self.grow();
             }
+        }
+    }
+
+    /// Knows what can be cut, now that `row` is in the reservoir.
+    fn mark(&mut self, row: &[i8]) {
+        for (cuttable, value) in self.cuttable.iter_mut().zip(row) {
+            *cuttable |= *value != 0;
         }
     }
 
@@ -213,12 +229,16 @@ impl Forest {
             ];
             self.ends = vec![0; TREES * (2 * NODES + 1)];
         }
+        let cuttable: Vec<u16> = (0..LEAF)
+            .zip(&self.cuttable)
+            .filter_map(|(feature, cuttable)| cuttable.then_some(feature))
+            .collect();
         for _ in 0..if first { TREES } else { 1 } {
-            self.grow_one();
+            self.grow_one(&cuttable);
         }
     }
 
-    fn grow_one(&mut self) {
+    fn grow_one(&mut self, cuttable: &[u16]) {
         let held = self.reservoir.len() / self.features;
         let mut rows: Vec<usize> = (0..held).collect();
         let sample = SAMPLE.min(held);
@@ -231,15 +251,21 @@ impl Forest {
         for node in &mut self.nodes[tree * NODES..(tree + 1) * NODES] {
             node.feature = LEAF;
         }
-        self.cut(tree, 0, 0, &mut rows);
+        self.cut(cuttable, tree, (0, 0), &mut rows);
         self.next = (tree + 1) % TREES;
         self.grown = (self.grown + 1).min(TREES);
     }
 
     /// Cuts `rows` at the node `at`, `depth` cuts below the root, and what is left below it.
-    fn cut(&mut self, tree: usize, at: usize, depth: usize, rows: &mut [usize]) {
+    fn cut(
+        &mut self,
+        cuttable: &[u16],
+        tree: usize,
+        (at, depth): (usize, usize),
+        rows: &mut [usize],
+    ) {
         let chosen = if at < NODES && rows.len() > 1 {
-            self.choose(rows)
+            self.choose(cuttable, rows)
         } else {
             None
         };
@@ -257,17 +283,17 @@ impl Forest {
             }
         }
         let (low, high) = rows.split_at_mut(left);
-        self.cut(tree, 2 * at + 1, depth + 1, low);
-        self.cut(tree, 2 * at + 2, depth + 1, high);
+        self.cut(cuttable, tree, (2 * at + 1, depth + 1), low);
+        self.cut(cuttable, tree, (2 * at + 2, depth + 1), high);
     }
 
-    /// A random feature in which `rows` differ, and a random cut between its extremes.
-    fn choose(&mut self, rows: &[usize]) -> Option<Node> {
+    /// A random one of the `cuttable` features in which `rows` differ, and a random cut between its extremes.
+    fn choose(&mut self, cuttable: &[u16], rows: &[usize]) -> Option<Node> {
         for _ in 0..TRIES {
-            let feature = self.random.below(self.features.min(usize::from(LEAF)));
+            let feature = *cuttable.get(self.random.below(cuttable.len()))?;
             let values = rows
                 .iter()
-                .map(|row| self.reservoir[row * self.features + feature]);
+                .map(|row| self.reservoir[row * self.features + usize::from(feature)]);
             let (low, high) = values.fold((i8::MAX, i8::MIN), |(low, high), value| {
                 (low.min(value), high.max(value))
             });
@@ -275,7 +301,7 @@ impl Forest {
                 let span = usize::from(high.abs_diff(low));
                 let most = i16::from(low) + self.random.below(span) as i16;
                 return Some(Node {
-                    feature: feature as u16,
+                    feature,
                     most: most as i8,
                 });
             }

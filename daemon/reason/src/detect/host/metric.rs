@@ -1,5 +1,7 @@
 //! One metric of a host: what is usual for it, how often it leaves that, and what a row says of it.
 
+use std::f32::consts::LOG10_2;
+
 use serde::{Deserialize, Serialize};
 
 use super::{daytime::Daytime, forest::squeeze, window::Window};
@@ -17,9 +19,12 @@ const SQUARED_MAX: f32 = 15.0;
 pub(super) struct Metric {
     window: Window,
     daytime: Daytime,
-    /// Deviations of the level and of the change so far.
+    /// Deviations of the level, of the change and of the shift so far.
     level: Rank,
     change: Rank,
+    shift: Rank,
+    /// Whether it has ever changed in a way that was not usual: one that stands still says nothing.
+    live: bool,
 }
 
 /// What one row says of one metric.
@@ -30,9 +35,11 @@ pub(super) struct Evidence {
     /// Deviations in spreads, unsigned.
     level_spreads: f32,
     change_spreads: f32,
+    shift_spreads: f32,
     /// Deviations weighed by how rare they are for this metric.
     pub(super) level: f32,
     pub(super) change: f32,
+    pub(super) shift: f32,
 }
 
 /// When and how often rows come.
@@ -40,6 +47,8 @@ pub(super) struct Evidence {
 pub(super) struct Clock {
     pub(super) hour: usize,
     pub(super) rows_a_day: u32,
+    /// Weight of this row in a metric's mean of the last two hours.
+    pub(super) weight: f64,
 }
 
 impl Metric {
@@ -59,6 +68,7 @@ impl Metric {
             };
         };
         let value = self.window.centred(value);
+        self.window.follow(value, clock.weight);
         let off = self.window.deviation(value, f64::from(clock.rows_a_day));
         let daytime = self
             .daytime
@@ -72,6 +82,8 @@ impl Metric {
         }
         let level_spreads = unsigned(off.level);
         let change_spreads = unsigned(off.change);
+        let shift_spreads = unsigned(off.shift);
+        self.live |= change_spreads > 0.0;
         // What is usual at this hour is no news, however far it lies from the week's mean.
         let news = daytime.map_or(level_spreads, |daytime| {
             level_spreads.min(unsigned(daytime))
@@ -80,8 +92,10 @@ impl Metric {
             value,
             level_spreads,
             change_spreads,
+            shift_spreads,
             level: weigh(news, level_spreads, &self.level),
             change: weigh(change_spreads, change_spreads, &self.change),
+            shift: weigh(shift_spreads, shift_spreads, &self.shift),
         }
     }
 
@@ -98,7 +112,13 @@ impl Metric {
             self.window.learn(evidence.value);
             self.level.learn_fading(evidence.level_spreads);
             self.change.learn_fading(evidence.change_spreads);
+            self.shift.learn_fading(evidence.shift_spreads);
         }
+    }
+
+    /// Whether it has ever moved.
+    pub(super) fn is_live(&self) -> bool {
+        self.live
     }
 
     /// Whether arithmetic on it stays in bounds.
@@ -126,23 +146,21 @@ impl Evidence {
         (square(self.level_spreads), square(self.change_spreads))
     }
 
-    /// How much this metric is to blame.
+    /// How much this metric is to blame: squares, so that what is far off in one row outweighs what
+    /// is a little off in many.
     pub(super) fn blame(&self) -> f32 {
-        self.level + self.change
+        self.level.powi(2) + self.change.powi(2) + self.shift.powi(2)
     }
 }
 
-/// `spreads`^0.75 times the square of how rare (−log10 of the tail) `ranked` is.
-///
-/// A square of the spreads lets one jumpy metric speak for the host, a root the noise of many; this
-/// lies on a plateau between (`docs/detection.md`).
+/// The root of `spreads` times how rare (−log10 of the tail) `ranked` is: far for this metric, and
+/// rarely so far.
 fn weigh(spreads: f32, ranked: f32, history: &Rank) -> f32 {
     if spreads <= 0.0 {
         return 0.0;
     }
-    let root = spreads.min(SPREADS_MAX).sqrt();
-    let rare = history.tail(ranked).log10();
-    root * root.sqrt() * rare * rare
+    // log2 takes half the time of log10.
+    -spreads.min(SPREADS_MAX).sqrt() * history.tail(ranked).log2() * LOG10_2
 }
 
 #[expect(

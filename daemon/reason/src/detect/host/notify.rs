@@ -6,7 +6,7 @@ use super::bits;
 
 /// Seconds after a notification without another.
 const QUIET_S: i64 = 3600;
-/// Log10 by which a score must top its episode to be worth another notification.
+/// By how much a score must top its episode to be worth another notification.
 const HIGHER: f64 = 0.3;
 
 /// The episode that is under way.
@@ -34,7 +34,7 @@ impl Default for Notifier {
 impl Notifier {
     /// Whether a notification goes out at this row, `interval_s` after the one before.
     ///
-    /// `over` is the log10 of the score above the threshold.
+    /// `over` is the score above the threshold.
     pub(super) fn row(&mut self, over: f64, interval_s: i64) -> bool {
         self.since_s = self.since_s.saturating_add(interval_s).min(QUIET_S);
         self.calm_s = self.calm_s.saturating_add(interval_s).min(QUIET_S);

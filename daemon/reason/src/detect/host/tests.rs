@@ -110,6 +110,79 @@ fn metrics_may_come_later_and_go() {
     HostDetector::new(0, MINUTE).observe(0, &flood);
 }
 
+/// `rows` of eight metrics, some of them off for a while, and `constant` ones that never move.
+fn padded(rows: u32, constant: usize) -> Vec<HostScore> {
+    let mut detector = HostDetector::new(8 + constant, TEN_MINUTES);
+    let observe = |row: u32| {
+        let mut values = calm_row(row);
+        if row % 500 < 3 {
+            values[3] = values[3].map(|value| value + 9.0);
+            values[5] = values[5].map(|value| value - f64::from(row % 7));
+        }
+        values.resize(8 + constant, Some(4.0));
+        detector.observe(i64::from(row) * 600, &values)
+    };
+    (0..rows).map(observe).collect()
+}
+
+/// How many metrics are counted among the worst must depend on those that move alone, and so must
+/// the forest's cuts.
+#[test]
+fn metrics_that_stand_still_change_no_score() {
+    let bare = padded(3000, 0);
+    assert!(bare.iter().any(|score| score.notify));
+    for (row, (bare, padded)) in bare.iter().zip(padded(3000, 24)).enumerate() {
+        assert_eq!(*bare, padded, "row {row}");
+    }
+}
+
+/// Every metric creeps up by a quarter of its noise a row: no row is unusual by its change.
+#[test]
+fn a_level_that_stays_off_is_found_without_a_jump() {
+    let mut detector = after(3000);
+    let mut notified = false;
+    for row in 3000..3030_u32 {
+        let crept = 0.25 * f64::from(row - 3000);
+        let mut values = calm_row(row);
+        for value in &mut values {
+            *value = value.map(|value| value + crept);
+        }
+        let score = detector.observe(i64::from(row) * 600, &values);
+        assert!(RESTLESS.score(detector.smooth[0]) < THRESHOLD, "row {row}");
+        if score.notify {
+            assert!(!detector.blame(8).is_empty());
+            notified = true;
+        }
+    }
+    assert!(notified && SHIFTED.score(detector.smooth[1]) >= THRESHOLD);
+}
+
+#[test]
+fn a_gap_is_no_time_in_which_a_level_lasted() {
+    for (gap_s, shifted) in [
+        (600, true),
+        (3600, true),
+        (30 * 86_400, false),
+        (-3600, true),
+    ] {
+        let mut detector = after(3000);
+        let before = detector.smooth[1];
+        let values: Vec<_> = (0..8).map(|_| Some(30.0)).collect();
+        detector.observe(2999 * 600 + gap_s, &values);
+        // What was usual a month ago is not recent; the level itself tells then.
+        let seen = detector.evidence[0].shift > 3.0;
+        assert_eq!(seen, shifted, "{gap_s} {:?}", detector.evidence[0]);
+        // One row moves it as far as one row can, however long nobody looked.
+        let most = weight(600.0, SMOOTH_S) * (1.4 - before);
+        let moved = detector.smooth[1] - before;
+        assert!(moved.is_finite() && moved < most, "{gap_s} {moved} {most}");
+        for row in 0..20 {
+            detector.observe(2999 * 600 + gap_s + 600 * (row + 1), &[None; 8]);
+        }
+        assert!((detector.smooth[1] - FLOOR.log10()).abs() < 0.01, "{gap_s}");
+    }
+}
+
 #[test]
 fn no_row_and_no_metric_is_fine() {
     let mut detector = HostDetector::new(0, Duration::ZERO);
@@ -144,7 +217,10 @@ fn a_detector_read_back_goes_on_bit_for_bit() {
     let mut copy: HostDetector = serde_json::from_str(&text).unwrap();
     for row in 3000..4000 {
         let wall_s = i64::from(row) * 600;
-        let values = calm_row(row);
+        let mut values = calm_row(row);
+        if (3100..3110).contains(&row) {
+            values[0] = Some(40.0);
+        }
         assert_eq!(
             detector.observe(wall_s, &values),
             copy.observe(wall_s, &values)

@@ -1,5 +1,5 @@
-//! Seven days of one metric as daily sums: how far a value, and its change since the row before,
-//! lie from what is usual.
+//! Seven days of one metric as daily sums: how far a value, its change since the row before, and its
+//! shift against its last two hours lie from what is usual.
 //!
 //! Days are counted in rows, not by the clock, so neither a clock step nor a gap drops history.
 
@@ -9,8 +9,9 @@ use super::bits;
 
 /// Closed days that are kept; with the running one that makes seven.
 const DAYS: usize = 6;
-/// Values, their sum and sum of squares; changes, their sum and sum of squares.
-const SUMS: usize = 6;
+/// Values, their sum and sum of squares; changes, their sum and sum of squares; shifts, as many as
+/// values: their sum and sum of squares.
+const SUMS: usize = 8;
 /// A difference below this share of the value is rounding, not a deviation.
 const ROUNDING: f64 = 1e-6;
 /// Deviations are cut here: a metric that never moved has no spread to divide by.
@@ -23,10 +24,10 @@ type Sums = [f64; SUMS];
 /// The last seven days of one metric.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Window {
-    /// First value seen, the value of the row before (NaN: none). Sums are taken from the first,
-    /// so that large levels keep their digits.
+    /// First value seen, the value of the row before, and the mean of the last two hours (NaN:
+    /// none). Sums are taken from the first, so that large levels keep their digits.
     #[serde(with = "bits")]
-    anchors: [f64; 2],
+    anchors: [f64; 3],
     #[serde(with = "bits")]
     running: Sums,
     /// All of `closed` added up.
@@ -42,6 +43,7 @@ pub(super) struct Window {
 pub(super) struct Deviation {
     pub(super) level: f64,
     pub(super) change: f64,
+    pub(super) shift: f64,
 }
 
 /// Mean and spread of a value or of a change.
@@ -54,7 +56,7 @@ struct Usual {
 impl Default for Window {
     fn default() -> Self {
         Self {
-            anchors: [f64::NAN; 2],
+            anchors: [f64::NAN; 3],
             running: [0.0; SUMS],
             past: [0.0; SUMS],
             closed: [0.0; DAYS * SUMS],
@@ -73,6 +75,17 @@ impl Window {
         value - self.anchors[0]
     }
 
+    /// Moves the mean of the last two hours by `weight` of the way to the centred `value`, whether
+    /// or not that is learned: a level that stays is one day no shift.
+    pub(super) fn follow(&mut self, value: f64, weight: f64) {
+        let recent = &mut self.anchors[2];
+        if recent.is_nan() {
+            *recent = value;
+        } else {
+            *recent += weight * (value - *recent);
+        }
+    }
+
     /// Where the centred `value` lies; zero until `warm` values are known.
     pub(super) fn deviation(&self, value: f64, warm: f64) -> Deviation {
         if self.past[0] + self.running[0] < warm {
@@ -81,18 +94,20 @@ impl Window {
         let rounding = ROUNDING * (value.abs() + self.anchors[0].abs());
         let change = value - self.anchors[1];
         Deviation {
-            level: self.usual(0).distance(value, rounding),
+            level: self.usual(0, 1).distance(value, rounding),
             change: if change.is_nan() {
                 0.0
             } else {
-                self.usual(3).distance(change, rounding)
+                self.usual(3, 4).distance(change, rounding)
             },
+            shift: self.usual(0, 6).distance(value - self.anchors[2], rounding),
         }
     }
 
     /// Takes the centred `value` in.
     pub(super) fn learn(&mut self, value: f64) {
         let change = value - self.anchors[1];
+        let shift = value - self.anchors[2];
         self.anchors[1] = value;
         self.running[0] += 1.0;
         self.running[1] += value;
@@ -102,6 +117,8 @@ impl Window {
             self.running[4] += change;
             self.running[5] += change * change;
         }
+        self.running[6] += shift;
+        self.running[7] += shift * shift;
     }
 
     /// Goes past the centred `value` without learning it.
@@ -137,11 +154,12 @@ impl Window {
         }
     }
 
-    /// Mean and spread of the three sums from `at`.
-    fn usual(&self, at: usize) -> Usual {
-        let count = (self.past[at] + self.running[at]).max(1.0);
-        let mean = (self.past[at + 1] + self.running[at + 1]) / count;
-        let square = (self.past[at + 2] + self.running[at + 2]) / count;
+    /// Mean and spread of what is counted at `count` and summed up from `sum`.
+    fn usual(&self, count: usize, sum: usize) -> Usual {
+        let total = |at: usize| self.past[at] + self.running[at];
+        let count = total(count).max(1.0);
+        let mean = total(sum) / count;
+        let square = total(sum + 1) / count;
         Usual {
             mean,
             spread: (square - mean * mean).max(0.0).sqrt(),
