@@ -5,13 +5,16 @@
 
 use hex::encode;
 use hostmedic_model::sample::Series;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use super::{Detector, SERIES_MAX, together::Together, track::Track};
 
 /// What the bytes are, and the version of their form.
 const KIND: &str = "hostmedic-baselines 2";
+/// The version before, whose detector of the host judged otherwise: the host is learned anew, a week of
+/// each series is not.
+const KIND_BEFORE: &str = "hostmedic-baselines 1";
 
 /// What is written.
 #[derive(Serialize)]
@@ -26,6 +29,24 @@ struct Written<'a> {
 struct Read {
     host: Option<Box<Together>>,
     tracks: Vec<(Series, Box<Track>)>,
+}
+
+/// What is read of the version before.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadBefore {
+    #[serde(rename = "host")]
+    _host: IgnoredAny,
+    tracks: Vec<(Series, Box<Track>)>,
+}
+
+impl From<ReadBefore> for Read {
+    fn from(before: ReadBefore) -> Self {
+        Self {
+            host: None,
+            tracks: before.tracks,
+        }
+    }
 }
 
 impl Detector {
@@ -73,7 +94,7 @@ fn parse(bytes: &[u8]) -> Result<Read, String> {
     let Some((kind, checksum)) = head.rsplit_once(' ') else {
         return Err("these are no baselines: the first line says something else".to_owned());
     };
-    if kind != KIND {
+    if kind != KIND && kind != KIND_BEFORE {
         return Err(format!(
             "these are no baselines of this version: `{KIND}` is expected"
         ));
@@ -81,8 +102,12 @@ fn parse(bytes: &[u8]) -> Result<Read, String> {
     if checksum != encode(Sha256::digest(body)) {
         return Err("the baselines are damaged: their checksum is another".to_owned());
     }
-    let read: Read = serde_json::from_slice(body)
-        .map_err(|error| format!("the baselines cannot be read: {error}"))?;
+    let read = if kind == KIND {
+        serde_json::from_slice::<Read>(body)
+    } else {
+        serde_json::from_slice::<ReadBefore>(body).map(Read::from)
+    };
+    let read = read.map_err(|error| format!("the baselines cannot be read: {error}"))?;
     if read.tracks.len() > SERIES_MAX {
         return Err(format!(
             "the baselines are of {} series; {SERIES_MAX} is the most",
@@ -168,6 +193,26 @@ mod tests {
     }
 
     #[test]
+    fn of_the_version_before_all_but_the_host_is_kept() {
+        let kept = learned(2);
+        let mut bytes = String::from_utf8(kept.to_bytes()).unwrap();
+        // What stood there then has another form.
+        let host = bytes.find("\"host\":{").unwrap() + 7;
+        bytes.insert_str(host + 1, "\"of\":[\"the version before\"],");
+        let body = bytes.split_once('\n').unwrap().1;
+        let before = String::from_utf8(sealed(body.as_bytes())).unwrap();
+        let mut detector = Detector::default();
+        assert!(detector.load(before.as_bytes()).is_err());
+        let before = before.replacen(KIND, KIND_BEFORE, 1);
+        assert_eq!(detector.load(before.as_bytes()), Ok(2));
+        assert!(detector.host.is_none() && kept.host.is_some());
+        let tracks = |detector: &Detector| {
+            serde_json::to_value(&detector.tracks.values().collect::<Vec<_>>()).unwrap()
+        };
+        assert_eq!(tracks(&detector), tracks(&kept));
+    }
+
+    #[test]
     fn damage_changes_nothing() {
         let whole = learned(1).to_bytes();
         let head = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
@@ -179,7 +224,7 @@ mod tests {
             [whole.as_slice(), b" "].concat(),
             String::from_utf8(whole.clone())
                 .unwrap()
-                .replacen("baselines 2", "baselines 1", 1)
+                .replacen("baselines 2", "baselines 3", 1)
                 .into_bytes(),
             sealed(b""),
             sealed(b"{\"host\":null}"),
