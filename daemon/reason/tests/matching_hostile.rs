@@ -20,7 +20,9 @@ fn embed(text: &str) -> Vector {
 fn told() -> impl Strategy<Value = Entry> {
     let text = || "\\PC{0,60}|[\\x00-\\u{10FFFF}]{0,60}|[a-z_ ]{0,60}";
     let texts = || prop::collection::vec(text(), 0..4);
-    (text(), text(), texts(), texts(), texts(), texts()).prop_map(
+    // With five they have a say.
+    let examples = prop::collection::vec(text(), 0..8);
+    (text(), text(), texts(), texts(), texts(), examples).prop_map(
         |(name, summary, symptoms, signals, not_for, examples)| Entry {
             name,
             summary,

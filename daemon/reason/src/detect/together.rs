@@ -17,11 +17,18 @@ use super::{
 };
 
 /// The host's measures, in the order of the detector's columns.
-const COLUMNS: [Measure; 4] = [
+const COLUMNS: [Measure; 11] = [
     Measure::CpuBusyRatio,
     Measure::MemoryUsedRatio,
     Measure::LoadPerCpu,
     Measure::ExecPerS,
+    Measure::CpuPressureSomeRatio,
+    Measure::MemoryPressureSomeRatio,
+    Measure::IoPressureSomeRatio,
+    Measure::SwapUsedRatio,
+    Measure::ConntrackUsedRatio,
+    Measure::PacketDropsPerS,
+    Measure::TcpRetransmitsPerS,
 ];
 /// The pace of the detector.
 const INTERVAL: Duration = Duration::from_secs(60);
