@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(detector.load(before.as_bytes()), Ok(2));
         assert!(detector.host.is_none() && kept.host.is_some());
         let tracks = |detector: &Detector| {
-            serde_json::to_value(&detector.tracks.values().collect::<Vec<_>>()).unwrap()
+            serde_json::to_value(detector.tracks.values().collect::<Vec<_>>()).unwrap()
         };
         assert_eq!(tracks(&detector), tracks(&kept));
     }
