@@ -111,19 +111,8 @@ impl Fitted {
     }
 
     fn code(&self) -> String {
-        let Coefficients {
-            intercept,
-            score,
-            margin,
-        } = self.coefficients;
-        format!(
-            "Coefficients = Coefficients {{
-    intercept: {intercept:?},
-    score: {score:?},
-    margin: {margin:?},
-}};
-"
-        )
+        // Its debug form is the code that makes it.
+        format!("Coefficients = {:#?};\n", self.coefficients)
     }
 }
 

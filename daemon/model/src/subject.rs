@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct UnitName(String);
 
 /// Unit types systemd knows; the part after the last dot.
-const UNIT_TYPES: [&str; 11] = [
+pub(crate) const UNIT_TYPES: [&str; 11] = [
     "service",
     "socket",
     "device",

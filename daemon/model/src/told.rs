@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::subject::UNIT_TYPES;
+
 /// A shorter quotation is a name: that of a program has fifteen letters at most
 /// (`TASK_COMM_LEN` in the kernel's include/linux/sched.h).
 const QUOTATION_BYTES_MIN: usize = 16;
@@ -13,20 +15,6 @@ const QUOTATION_BYTES_MIN: usize = 16;
 const END: &str = ". ";
 /// A share from here on may be trouble, also where nobody says that it is unusual.
 const SHARE_PERCENT_MIN: f64 = 50.0;
-/// The kinds of units, as their names end.
-const UNIT_KINDS: [&str; 11] = [
-    "service",
-    "socket",
-    "device",
-    "mount",
-    "automount",
-    "swap",
-    "target",
-    "path",
-    "timer",
-    "slice",
-    "scope",
-];
 /// What stands behind a number that is measured.
 const UNITS: [&str; 4] = ["", "%", "MiB", "a second"];
 
@@ -82,7 +70,7 @@ pub fn nameless(text: &str) -> Cow<'_, str> {
 /// Whether a word ends as a unit's name does (systemd.unit(5)).
 fn is_unit(word: &str) -> bool {
     let kind = word.rsplit_once('.').map(|(_, kind)| kind);
-    kind.is_some_and(|kind| UNIT_KINDS.contains(&kind))
+    kind.is_some_and(|kind| UNIT_TYPES.contains(&kind))
 }
 
 /// The pieces of a text. One does not end within a quotation.
