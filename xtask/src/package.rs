@@ -122,7 +122,7 @@ pub(crate) fn run(places: &Places, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The shipped playbooks.
+/// The shipped playbooks, and the incidents that none of them is for.
 pub(crate) fn playbooks(places: &Places) -> Result<Vec<PathBuf>> {
     let dir = places.file("playbooks");
     let mut found: Vec<_> = fs::read_dir(&dir)
@@ -132,6 +132,7 @@ pub(crate) fn playbooks(places: &Places) -> Result<Vec<PathBuf>> {
         .filter(|path| path.extension().is_some_and(|kind| kind == "yaml"))
         .collect();
     ensure!(!found.is_empty(), "{} holds no playbook", dir.display());
+    found.push(dir.join("unmatched.jsonl"));
     found.sort();
     Ok(found)
 }

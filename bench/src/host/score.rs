@@ -173,6 +173,9 @@ fn thresholds(hosts: &[Scored<'_>]) -> Vec<f64> {
         .copied()
         .filter(|score| score.is_finite())
         .collect();
+    if all.is_empty() {
+        return Vec::new();
+    }
     all.sort_by(|one, other| other.total_cmp(one));
     let count = to_f64(all.len());
     let mut found: Vec<f64> = (0..THRESHOLDS)
@@ -223,6 +226,16 @@ mod tests {
             60.0,
             0.5,
         )
+    }
+
+    #[test]
+    fn without_a_score_nothing_is_found() {
+        let scored = Scored {
+            scores: &[f64::NAN; 3],
+            events: &[(0, 1)],
+        };
+        let ranked = ranked(&[scored], 60.0);
+        assert_eq!((ranked.froc, ranked.event_f1), (0.0, 0.0));
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub(crate) fn run(args: &CalibrateArgs) -> Result<()> {
     let measured = rows::measure(&data);
     let (library, incidents) = data::shipped(&args.args.playbooks, &args.args.rendered)?;
     let mut bare = library.clone();
-    for entry in &mut bare {
+    bare.unmatched.clear();
+    for entry in &mut bare.playbooks {
         entry.examples.clear();
     }
     // A library of few words scores lower than one that is rich; the probability must hold for both.

@@ -15,6 +15,7 @@ use hostmedic_reason::matching::{
     catalogue::{Catalogue, Query, SCAN_MAX},
     dense::{Nearest, Scan},
     entry::Entry,
+    library::Library,
 };
 
 use super::data::{Data, Shown};
@@ -39,13 +40,13 @@ pub(crate) struct ResidentArgs {
 /// Measures and tells.
 pub(super) fn run(data: &Data) -> Result<String> {
     let mut out = String::from("\n## Cost\n\n");
-    let entries = library(data);
+    let library = library(data);
     let mut cache = Cache::new(SHIPPED_SHA256);
-    let cold = timed(|| build(&entries, &mut cache));
+    let cold = timed(|| build(&library, &mut cache));
     let bytes = cache.encode();
     let warm = timed(|| {
         let mut cache = Cache::decode(&bytes, SHIPPED_SHA256)?;
-        build(&entries, &mut cache).map(drop)
+        build(&library, &mut cache).map(drop)
     });
     warm.value?;
     let catalogue = cold.value?;
@@ -104,9 +105,9 @@ pub(super) fn run(data: &Data) -> Result<String> {
 }
 
 /// A library of [`PLAYBOOKS`]: each takes its parts from neighbours in the labelled set.
-fn library(data: &Data) -> Vec<Entry> {
-    let known = data.entries(Shown::All);
-    (0..PLAYBOOKS)
+fn library(data: &Data) -> Library {
+    let known = data.library(Shown::All).playbooks;
+    let entries: Vec<_> = (0..PLAYBOOKS)
         .map(|at| {
             let part = |step: usize| &known[(at + at / known.len() * step) % known.len()];
             Entry {
@@ -130,17 +131,18 @@ fn library(data: &Data) -> Vec<Entry> {
                 ..Entry::default()
             }
         })
-        .collect()
+        .collect();
+    entries.into()
 }
 
-fn build(entries: &[Entry], cache: &mut Cache) -> Result<Catalogue> {
+fn build(library: &Library, cache: &mut Cache) -> Result<Catalogue> {
     let model = Model::shipped();
-    let texts = entries.iter().flat_map(Entry::all_texts);
+    let texts = library.texts();
     // As the daemon does.
     let threads = NonZeroUsize::new(2).context("two is not nothing")?;
     cache.learn(texts, threads, |new| model.embed_all(new));
     let embed = |text: &str| cache.vector(text, |text| model.embed(text));
-    let catalogue = Catalogue::build(entries, embed);
+    let catalogue = Catalogue::build(library, embed);
     // As the daemon does: a small library is scanned.
     if catalogue.len() <= SCAN_MAX {
         return Ok(catalogue);

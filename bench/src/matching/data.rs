@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use hostmedic_reason::{matching::entry::Entry, playbook};
+use hostmedic_reason::{
+    matching::{entry::Entry, library::Library},
+    playbook::{self, unmatched},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// How many people's examples the shipped playbooks have.
@@ -81,9 +84,10 @@ impl Data {
     }
 
     /// The library as the matcher is shown it; a playbook's label is its name there.
-    pub(super) fn entries(&self, shown: Shown) -> Vec<Entry> {
+    pub(super) fn library(&self, shown: Shown) -> Library {
         let playbooks = self.playbooks.iter();
-        playbooks.map(|playbook| playbook.entry(shown)).collect()
+        let entries: Vec<_> = playbooks.map(|playbook| playbook.entry(shown)).collect();
+        entries.into()
     }
 }
 
@@ -122,36 +126,49 @@ impl Playbook {
 }
 
 /// The shipped library, and the incidents of a file with the playbook that is right for each.
-pub(super) fn shipped(playbooks: &Path, incidents: &Path) -> Result<(Vec<Entry>, Vec<Incident>)> {
-    let mut library = Vec::new();
+pub(super) fn shipped(playbooks: &Path, incidents: &Path) -> Result<(Library, Vec<Incident>)> {
+    let mut library = Library::default();
     let files = fs::read_dir(playbooks).with_context(|| playbooks.display().to_string())?;
     for file in files {
         let path = file?.path();
         if path.extension().is_some_and(|kind| kind == "yaml") {
             let text = fs::read_to_string(&path)?;
             let playbook = playbook::parse(&path.display().to_string(), &text)?;
-            library.push(Entry::from(&playbook));
+            library.playbooks.push(Entry::from(&playbook));
         }
     }
-    library.sort_by(|a, b| a.name.cmp(&b.name));
+    library.playbooks.sort_by(|a, b| a.name.cmp(&b.name));
+    let file = playbooks.join(unmatched::FILE);
+    let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    library.unmatched = unmatched::parse(&file.display().to_string(), &text)?;
     let asked: Vec<Incident> = lines(incidents)?;
-    let known = |label: &str| library.iter().any(|known| known.name == label);
+    let known = |label: &str| library.playbooks.iter().any(|known| known.name == label);
     check(&asked, known, &incidents.display().to_string())?;
     Ok((library, asked))
 }
 
-/// The library without a part of its examples, and that part as texts to ask it: for each author of the
-/// examples once, who wrote as many of each playbook's, one after another.
-pub(super) fn without_an_author(library: &[Entry]) -> Vec<(Vec<Entry>, Vec<Incident>)> {
+/// The library without a part of its examples and of what none is for, and that part as texts to ask it: for
+/// each author of the examples once, who wrote as many of each playbook's, one after another. So did as many
+/// others of what none is for.
+pub(super) fn without_an_author(library: &Library) -> Vec<(Library, Vec<Incident>)> {
     let part = |author: usize, examples: usize| {
         let at = |author: usize| examples * author / EXAMPLE_AUTHORS;
         at(author)..at(author + 1)
     };
     (0..EXAMPLE_AUTHORS)
         .map(|author| {
-            let mut rest = library.to_vec();
-            let mut asked = Vec::new();
-            for entry in &mut rest {
+            let mut rest = library.clone();
+            let part_of_none = part(author, rest.unmatched.len());
+            let mut asked: Vec<_> = rest
+                .unmatched
+                .drain(part_of_none)
+                .map(|text| Incident {
+                    text,
+                    label: None,
+                    kind: "unmatched".to_owned(),
+                })
+                .collect();
+            for entry in &mut rest.playbooks {
                 let part = part(author, entry.examples.len());
                 asked.extend(entry.examples.drain(part).map(|text| Incident {
                     text,

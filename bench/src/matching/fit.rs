@@ -8,8 +8,9 @@ use hostmedic_reason::matching::confidence::{ACT_MIN, Coefficients};
 
 use super::rows::{Answer, Asked};
 
-/// Share of incidents without a right playbook, half of them near neighbours of one.
-const UNMATCHED_RATIO: f64 = 0.30;
+/// Share of incidents that no playbook is for, and of those for which just the right one is lacking.
+const UNMATCHED_RATIO: f64 = 0.15;
+const LACKING_RATIO: f64 = 0.10;
 /// Folds of the cross-validation.
 const FOLDS: usize = 5;
 /// Keeps the fit finite where rows could be told apart without error.
@@ -36,8 +37,9 @@ pub(super) fn weights(answers: &[&Answer]) -> Vec<f64> {
     };
     let weight = |asked| {
         let share = match asked {
-            Asked::Right => 1.0 - UNMATCHED_RATIO,
-            Asked::TakenOut | Asked::NeverThere => UNMATCHED_RATIO / 2.0,
+            Asked::Right => 1.0 - UNMATCHED_RATIO - LACKING_RATIO,
+            Asked::TakenOut => LACKING_RATIO,
+            Asked::NeverThere => UNMATCHED_RATIO,
         };
         share * answers.len() as f64 / count(asked) as f64
     };

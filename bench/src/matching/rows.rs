@@ -10,7 +10,7 @@ use hostmedic_embed::Model;
 use hostmedic_model::vector::Vector;
 use hostmedic_reason::matching::{
     catalogue::{Catalogue, Query, Scored},
-    entry::Entry,
+    library::Library,
 };
 
 use super::data::{Data, Incident, Shown};
@@ -85,19 +85,19 @@ pub(super) struct Measured {
 }
 
 /// The library as the matcher knows it.
-pub(super) fn catalogue(entries: &[Entry]) -> Catalogue {
-    Catalogue::build(entries, |text| Model::shipped().embed(text))
+pub(super) fn catalogue(library: &Library) -> Catalogue {
+    Catalogue::build(library, |text| Model::shipped().embed(text))
 }
 
 /// Asks about everything, for each way to show the library.
 pub(super) fn measure(data: &Data) -> Vec<Measured> {
     let ways = Shown::OF_SET.into_iter();
-    ways.map(|shown| measure_one(shown, &data.entries(shown), &data.incidents))
+    ways.map(|shown| measure_one(shown, &data.library(shown), &data.incidents))
         .collect()
 }
 
 /// Asks one library about everything.
-pub(super) fn measure_one(shown: Shown, library: &[Entry], incidents: &[Incident]) -> Measured {
+pub(super) fn measure_one(shown: Shown, library: &Library, incidents: &[Incident]) -> Measured {
     let catalogue = catalogue(library);
     let mut measured = Measured {
         shown,

@@ -32,6 +32,7 @@ use crate::{
     config::Config,
     history::History,
     meaning,
+    playbooks::Read,
     sink::EventSink,
     sources::{self, Outlets},
     vitals::Vitals,
@@ -98,7 +99,7 @@ struct Driver {
 }
 
 /// Runs until a signal says stop. Ready is told to systemd once everything is open.
-pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, library: Read) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let boot = clock::boot_id().context("cannot read /proc/sys/kernel/random/boot_id")?;
@@ -111,12 +112,12 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
         boot.clone(),
     )?);
     let started_at = clock::now();
-    let read = playbooks.len();
+    let read = library.playbooks.len();
     let mut state = State::new(
         ledger.store().host(),
         boot.clone(),
         config.policy.clone(),
-        playbooks,
+        library.playbooks,
     );
     if read > state.playbooks().len() {
         let left_out = read - state.playbooks().len();
@@ -147,7 +148,7 @@ pub(crate) async fn run(config: Config, playbooks: Vec<Playbook>) -> anyhow::Res
     }
 
     baselines::load(&mut state, &config.state_dir);
-    let mut library = meaning::learn(state.playbooks(), &config.state_dir);
+    let mut library = meaning::learn(state.playbooks(), library.unmatched, &config.state_dir);
     let mut is_learning = true;
 
     let subjects = Subjects::below(&config.cgroup_below);

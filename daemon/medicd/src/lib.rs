@@ -57,9 +57,9 @@ pub fn main() -> ExitCode {
         .without_time()
         .init();
     // Everything that can be wrong with the files is found before anything is touched.
-    let (config, playbooks) = match Config::read(&arguments.config).and_then(|config| {
+    let (config, library) = match Config::read(&arguments.config).and_then(|config| {
         playbooks::read(&config.playbooks_dir, &config.playbooks_local_dir)
-            .map(|playbooks| (config, playbooks))
+            .map(|library| (config, library))
     }) {
         Ok(read) => read,
         Err(error) => {
@@ -71,11 +71,11 @@ pub fn main() -> ExitCode {
         println!(
             "{} and {} playbooks are well-formed",
             arguments.config.display(),
-            playbooks.len()
+            library.playbooks.len()
         );
         return ExitCode::SUCCESS;
     }
-    match run(config, playbooks) {
+    match run(config, library) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("medicd: {error:#}");
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config, playbooks: Vec<hostmedic_model::playbook::Playbook>) -> anyhow::Result<()> {
+fn run(config: Config, library: playbooks::Read) -> anyhow::Result<()> {
     // Two workers: one for the loop, one for the adapters. More would only cost memory.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -93,7 +93,7 @@ fn run(config: Config, playbooks: Vec<hostmedic_model::playbook::Playbook>) -> a
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let result = runtime.block_on(driver::run(config, playbooks));
+    let result = runtime.block_on(driver::run(config, library));
     // Blocking calls that hang (a dead file system) must not hold up the stop.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     result

@@ -12,6 +12,7 @@ use hostmedic_model::{playbook::Playbook, vector::Vector};
 use hostmedic_reason::matching::{
     catalogue::{Catalogue, SCAN_MAX},
     entry::Entry,
+    library::Library,
 };
 use rustix::process::nice;
 use tokio::sync::oneshot;
@@ -24,9 +25,16 @@ const CACHE: &str = "vectors.hmvc";
 /// Threads that learn a library at most. They last for seconds and have the lowest priority.
 const THREADS_MAX: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
-/// Begins to learn the library.
-pub(crate) fn learn(playbooks: &[Playbook], state_dir: &Path) -> oneshot::Receiver<Catalogue> {
-    let entries: Vec<_> = playbooks.iter().map(Entry::from).collect();
+/// Begins to learn the library: `playbooks`, and incidents that none of them is for.
+pub(crate) fn learn(
+    playbooks: &[Playbook],
+    unmatched: Vec<String>,
+    state_dir: &Path,
+) -> oneshot::Receiver<Catalogue> {
+    let library = Library {
+        playbooks: playbooks.iter().map(Entry::from).collect(),
+        unmatched,
+    };
     let path = state_dir.join(CACHE);
     let (send, receive) = oneshot::channel();
     let learn = move || {
@@ -35,7 +43,7 @@ pub(crate) fn learn(playbooks: &[Playbook], state_dir: &Path) -> oneshot::Receiv
         if let Err(error) = nice(19) {
             tracing::debug!(%error, "Cannot learn the library at a lower priority.");
         }
-        let catalogue = build(&entries, &path);
+        let catalogue = build(&library, &path);
         tracing::info!(
             playbooks = catalogue.len(),
             "The text matcher knows the library."
@@ -53,16 +61,16 @@ pub(crate) fn learn(playbooks: &[Playbook], state_dir: &Path) -> oneshot::Receiv
     receive
 }
 
-fn build(entries: &[Entry], path: &Path) -> Catalogue {
+fn build(library: &Library, path: &Path) -> Catalogue {
     let model = Model::shipped();
     let mut cache = kept(path);
     let before = cache.len();
     // One after another: with all vectors in the cache none has to be kept.
-    let texts = || entries.iter().flat_map(Entry::all_texts);
+    let texts = || library.texts();
     let threads =
         thread::available_parallelism().map_or(NonZeroUsize::MIN, |of| of.min(THREADS_MAX));
     cache.learn(texts(), threads, |new| model.embed_all(new));
-    let catalogue = Catalogue::build(entries, |text| cache.vector(text, |text| model.embed(text)));
+    let catalogue = Catalogue::build(library, |text| cache.vector(text, |text| model.embed(text)));
     let made = cache.len() > before;
     cache.retain(texts());
     if (made || cache.len() < before)

@@ -1,5 +1,5 @@
-//! Reads the playbook directory and the host's own drop-ins. One bad file stops the start: half a
-//! library is not what was reviewed.
+//! Reads the playbook directory, the incidents that none of it is for, and the host's own drop-ins. One
+//! bad file stops the start: half a library is not what was reviewed.
 
 use std::{
     fs,
@@ -8,15 +8,23 @@ use std::{
 };
 
 use hostmedic_model::playbook::Playbook;
-use hostmedic_reason::playbook::{self, FILE_BYTES_MAX, dropin};
+use hostmedic_reason::playbook::{self, FILE_BYTES_MAX, dropin, unmatched};
 
 use crate::config::ConfigError;
 
-/// Reads every `*.yaml` directly in `dir`, by name, and tightens each by `local/NAME.d/*.yaml`.
-pub(crate) fn read(dir: &Path, local: &Path) -> Result<Vec<Playbook>, ConfigError> {
+/// What the directory holds.
+pub(crate) struct Read {
+    pub(crate) playbooks: Vec<Playbook>,
+    /// Incidents that none of them is for.
+    pub(crate) unmatched: Vec<String>,
+}
+
+/// Reads every `*.yaml` directly in `dir`, by name, and tightens each by `local/NAME.d/*.yaml`; and what
+/// none of them is for.
+pub(crate) fn read(dir: &Path, local: &Path) -> Result<Read, ConfigError> {
     let mut playbooks = Vec::new();
     for path in yaml_files(dir)? {
-        let text = text_of(&path)?;
+        let text = text_of(&path, FILE_BYTES_MAX)?;
         playbooks.push(playbook::parse(&path.display().to_string(), &text)?);
     }
     if playbooks.is_empty() {
@@ -26,7 +34,17 @@ pub(crate) fn read(dir: &Path, local: &Path) -> Result<Vec<Playbook>, ConfigErro
         });
     }
     tighten(&mut playbooks, local)?;
-    Ok(playbooks)
+    let path = dir.join(unmatched::FILE);
+    let unmatched = if path.exists() {
+        let text = text_of(&path, unmatched::FILE_BYTES_MAX)?;
+        unmatched::parse(&path.display().to_string(), &text)?
+    } else {
+        Vec::new()
+    };
+    Ok(Read {
+        playbooks,
+        unmatched,
+    })
 }
 
 /// Applies the drop-ins below `local`, which need not exist. One for a playbook that does not exist
@@ -45,7 +63,7 @@ fn tighten(playbooks: &mut [Playbook], local: &Path) -> Result<(), ConfigError> 
             return Err(ConfigError::Wrong { path: dir, reason });
         };
         for path in yaml_files(&dir)? {
-            let text = text_of(&path)?;
+            let text = text_of(&path, FILE_BYTES_MAX)?;
             *playbook = dropin::apply(playbook, &path.display().to_string(), &text)?;
         }
     }
@@ -68,17 +86,14 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 /// The text of one file, which nobody but its owner may have written.
-fn text_of(path: &Path) -> Result<String, ConfigError> {
+fn text_of(path: &Path, bytes_max: usize) -> Result<String, ConfigError> {
     let wrong = |reason| ConfigError::Wrong {
         path: path.to_owned(),
         reason,
     };
     let found = fs::metadata(path).map_err(|source| unreadable(path, source))?;
-    if found.len() > FILE_BYTES_MAX as u64 {
-        let reason = format!(
-            "{} bytes are no playbook; at most {FILE_BYTES_MAX}",
-            found.len()
-        );
+    if found.len() > bytes_max as u64 {
+        let reason = format!("{} bytes are too many; at most {bytes_max}", found.len());
         return Err(wrong(reason));
     }
     if found.mode() & 0o022 != 0 {
@@ -118,17 +133,38 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     }
 
+    fn wrong(dir: &Path, local: &Path) -> String {
+        match read(dir, local) {
+            Ok(_) => panic!("{} was read", dir.display()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_no_playbook_is_for_is_read_where_it_is() {
+        let dir = library();
+        let nowhere = Path::new("/nowhere");
+        assert!(read(dir.path(), nowhere).unwrap().unmatched.is_empty());
+        let path = dir.path().join("unmatched.jsonl");
+        write(&path, "{\"text\": \"the printer has no paper any more\"}\n");
+        let found = read(dir.path(), nowhere).unwrap().unmatched;
+        assert_eq!(found, ["the printer has no paper any more"]);
+        write(&path, "the printer has no paper any more\n");
+        let error = wrong(dir.path(), nowhere);
+        assert!(error.contains("unmatched.jsonl:1:"), "{error}");
+    }
+
     #[test]
     fn drop_ins_tighten_and_a_stray_one_is_an_error() {
         let dir = library();
         let local = dir.path().join("local");
-        let calm = read(dir.path(), &local).unwrap();
+        let calm = read(dir.path(), &local).unwrap().playbooks;
         let dropin = "apiVersion: v1\nkind: PlaybookDropIn\nlimits: { cooldown: 1h }\n";
         write(&local.join("unit-failed-restart.d/10-calm.yaml"), dropin);
-        let calmer = read(dir.path(), &local).unwrap();
+        let calmer = read(dir.path(), &local).unwrap().playbooks;
         assert!(calmer[0].limits.cooldown > calm[0].limits.cooldown);
         fs::create_dir(local.join("no-such-playbook.d")).unwrap();
-        let error = read(dir.path(), &local).unwrap_err().to_string();
+        let error = wrong(dir.path(), &local);
         assert!(error.contains("no-such-playbook"), "{error}");
     }
 
@@ -137,9 +173,7 @@ mod tests {
         let dir = library();
         let path = dir.path().join("unit-failed-restart.yaml");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
-        let error = read(dir.path(), Path::new("/nowhere"))
-            .unwrap_err()
-            .to_string();
+        let error = wrong(dir.path(), Path::new("/nowhere"));
         assert!(error.contains("chmod 0644"), "{error}");
     }
 }

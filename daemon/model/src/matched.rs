@@ -72,6 +72,10 @@ pub struct MatchedPlaybook {
     /// How the text's words go with those of its examples, as they add to the score; -0.4 to 0.1.
     #[serde(default)]
     pub wording: f64,
+    /// How much rather the text's words go with examples than with incidents that no playbook is for, as it
+    /// adds to every score; -0.6 to 0.6.
+    #[serde(default)]
+    pub familiar: f64,
     /// Whether its trigger holds on the facts.
     pub trigger_fired: bool,
     /// How much nearer the text is to what the playbook is not for.

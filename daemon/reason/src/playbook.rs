@@ -16,6 +16,7 @@ pub mod scaffold;
 pub mod schema;
 pub mod tighten;
 pub mod trial;
+pub mod unmatched;
 pub mod wire;
 
 use hostmedic_model::playbook::Playbook;
@@ -40,7 +41,8 @@ pub struct Checked {
 impl Checked {
     /// Whether the daemon would read it.
     pub fn is_ok(&self) -> bool {
-        self.playbook.is_some()
+        let is_error = |finding: &Finding| finding.level == Level::Error;
+        !self.findings.iter().any(is_error)
     }
 }
 

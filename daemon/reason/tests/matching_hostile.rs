@@ -5,6 +5,7 @@ use hostmedic_reason::matching::{
     catalogue::{Catalogue, MATCHES_MAX, Query},
     confidence::Route,
     entry::Entry,
+    library::Library,
 };
 use proptest::prelude::*;
 
@@ -39,9 +40,13 @@ proptest! {
     #[test]
     fn any_text_and_any_library_have_an_answer(
         entries in prop::collection::vec(told(), 0..12),
+        unmatched in prop::collection::vec("\\PC{0,40}|[a-c ]{0,20}", 0..40),
         text in "\\PC{0,300}|[\\x00-\\u{10FFFF}]{0,300}|[a-zA-Z0-9_ ]{0,300}",
     ) {
-        let catalogue = Catalogue::build(&entries, embed);
+        let catalogue = Catalogue::build(&Library {
+            playbooks: entries.clone(),
+            unmatched,
+        }, embed);
         let vector = embed(&text);
         let query = Query::plain(&text, &vector);
         let ranked = catalogue.rank(&query);
@@ -67,7 +72,7 @@ fn huge_texts_end_soon() {
         signals: vec!["a a a a a a a b".to_owned(); 50],
         ..Entry::default()
     };
-    let catalogue = Catalogue::build(&vec![entry; 500], embed);
+    let catalogue = Catalogue::build(&vec![entry; 500].into(), embed);
     for part in ["a ", "A", "aB", "_", "\u{0}", "disk full ", "é"] {
         let text = part.repeat(1 << 20);
         let vector = embed("x");

@@ -19,7 +19,7 @@ use hostmedic_reason::playbook::{
 use serde::Serialize;
 use serde_json::json;
 
-use self::files::{File, collect, named, read};
+use self::files::{File, collect, named, read, unmatched_in};
 use crate::{
     cli::playbook::{Explain, Ls, Playbook, Shape},
     client::Client,
@@ -105,10 +105,13 @@ struct Linted<'a> {
 
 /// Checks every file; the exit code tells whether all were right.
 fn check(out: &Out, paths: &[PathBuf], strict: bool) -> Result<Exit, Failed> {
-    let files = collect(paths)?
+    let mut files = collect(paths)?
         .iter()
         .map(|path| read(path))
         .collect::<Result<Vec<_>, _>>()?;
+    for path in paths {
+        files.extend(unmatched_in(path)?);
+    }
     let is_wrong = |checked: &Checked| !checked.is_ok() || strict && !checked.findings.is_empty();
     let wrong = files.iter().filter(|file| is_wrong(&file.checked)).count();
     let linted: Vec<_> = files

@@ -90,6 +90,9 @@ fn parts(near: &MatchedPlaybook) -> String {
     if near.wording != 0.0 {
         parts.push(format!("examples {:+.2}", near.wording));
     }
+    if near.familiar != 0.0 {
+        parts.push(format!("familiar {:+.2}", near.familiar));
+    }
     if near.not_for_excess > 0.0 {
         parts.push(format!("not meant {:.2}", near.not_for_excess));
     }

@@ -17,6 +17,7 @@ use super::{
     dense::{Meanings, Nearest},
     entry::Entry,
     learned::{Learned, Verdict},
+    library::Library,
     phrase::{Found, Phrases},
     score::{Evidence, Parts, phrases_worth},
     terms,
@@ -127,6 +128,7 @@ impl Candidate {
             bm25: short(parts.bm25),
             phrases: u32::try_from(parts.phrases).unwrap_or(u32::MAX),
             wording: short(parts.wording),
+            familiar: short(parts.familiar),
             trigger_fired: parts.trigger_fired,
             not_for_excess: short(parts.not_for_excess),
             margin: short(self.margin),
@@ -182,7 +184,8 @@ pub(crate) fn route_of(matches: &[Candidate], tie: bool) -> Route {
 
 impl Catalogue {
     /// Learns the library. `embed` is asked for each text once.
-    pub fn build(entries: &[Entry], mut embed: impl FnMut(&str) -> Vector) -> Self {
+    pub fn build(library: &Library, mut embed: impl FnMut(&str) -> Vector) -> Self {
+        let entries = &library.playbooks;
         let mut meanings = |entry: &Entry| {
             let texts: Vec<_> = entry.texts().iter().map(|text| embed(text)).collect();
             let not_for: Vec<_> = entry.not_for.iter().map(|text| embed(text)).collect();
@@ -204,7 +207,7 @@ impl Catalogue {
                 })
                 .collect(),
             phrases: Phrases::read(signals, &lexical),
-            wording: Wording::learn(entries),
+            wording: Wording::learn(library),
             lexical,
             index: None,
         }
@@ -312,15 +315,19 @@ impl Catalogue {
         let bm25 = self.lexical.scores(&told);
         let phrases = self.phrases.found_in(&terms::sequence(&told));
         let candidates = self.candidates(query, &bm25);
-        let wording = self.wording.of(&told, &candidates);
+        let said = self.wording.of(&told, &candidates);
         let mut scored: Vec<_> = candidates
             .into_iter()
-            .zip(wording)
+            .zip(said.wording)
             .map(|(at, wording)| {
                 let known = &self.known[at];
                 let evidence = (query.evidence)(&known.name);
                 let found = phrases.get(&(at as u32)).copied().unwrap_or_default();
-                let parts = known.parts(query.vector, bm25[at], found, wording, evidence);
+                let parts = Parts {
+                    wording,
+                    familiar: said.familiar,
+                    ..known.parts(query.vector, bm25[at], found, evidence)
+                };
                 Scored {
                     playbook: &known.name,
                     parts,
@@ -383,21 +390,15 @@ impl Catalogue {
 }
 
 impl Known {
-    fn parts(
-        &self,
-        vector: &Vector,
-        bm25: f32,
-        found: Found,
-        wording: f32,
-        evidence: Evidence,
-    ) -> Parts {
+    fn parts(&self, vector: &Vector, bm25: f32, found: Found, evidence: Evidence) -> Parts {
         let nearness = self.meanings.nearness(vector, self.learned.confirmed());
         Parts {
             nearness,
             bm25,
             phrases: found.count + evidence.patterns,
             phrases_worth: phrases_worth(found.worth, evidence.patterns),
-            wording,
+            wording: 0.0,
+            familiar: 0.0,
             trigger_fired: evidence.trigger_fired,
             not_for_excess: self.meanings.excess_not_for(vector, nearness),
         }

@@ -44,7 +44,7 @@ fn library() -> Catalogue {
         ),
         entry("clock", "the clock of the host drifts away", &[], &[]),
     ];
-    Catalogue::build(&entries, embed)
+    Catalogue::build(&entries.to_vec().into(), embed)
 }
 
 fn ask(catalogue: &Catalogue, text: &str, evidence: &dyn Fn(&str) -> Evidence) -> Ranked {
@@ -78,7 +78,7 @@ fn none_is_an_answer() {
             "{text:?}"
         );
     }
-    let empty = Catalogue::build(&[], embed);
+    let empty = Catalogue::build(&Library::default(), embed);
     let answer = ask(&empty, OOM, &NOTHING);
     assert_eq!((answer.route, answer.matches.len()), (Route::None, 0));
 }
@@ -95,7 +95,7 @@ fn two_equal_ones_are_no_answer() {
         name: "two".to_owned(),
         ..one.clone()
     };
-    let catalogue = Catalogue::build(&[one, two], embed);
+    let catalogue = Catalogue::build(&vec![one, two].into(), embed);
     let fired = |_: &str| Evidence {
         trigger_fired: true,
         chosen: false,

@@ -4,14 +4,14 @@ use super::confidence::Coefficients;
 
 /// Fitted on 1834 rows; their reliability is in `docs/matching.md`.
 pub const COEFFICIENTS: Coefficients = Coefficients {
-    intercept: -2.65,
-    score: 2.06,
-    margin: 10.87,
+    intercept: -2.41,
+    score: 1.96,
+    margin: 11.13,
 };
 
-/// Those of a playbook whose examples have a say, fitted on 4762 rows.
+/// Those of a playbook whose examples have a say, fitted on 5448 rows.
 pub const COEFFICIENTS_WITH_EXAMPLES: Coefficients = Coefficients {
-    intercept: -4.52,
-    score: 3.77,
-    margin: 6.21,
+    intercept: -3.66,
+    score: 2.71,
+    margin: 3.87,
 };

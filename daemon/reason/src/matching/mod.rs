@@ -3,8 +3,9 @@
 //! `trigger` decides what may act; it reads facts and no text, by `truth`. `filter` says which playbooks can
 //! be meant at all, `checker` what the facts say for and against one. The rest ranks playbooks for a
 //! text: how near its meaning is (`dense`), which words they share (`bm25`), which fixed strings
-//! of a playbook stand in it (`phrase`), how its words go with those of earlier incidents (`wording`), added up in `score`, turned into a probability in
-//! `confidence`. `catalogue` is the door for all of it. Measured in `docs/matching.md`.
+//! of a playbook stand in it (`phrase`), how its words go with those of earlier incidents
+//! (`wording`), added up in `score`, turned into a probability in `confidence`. What is learned is a `library`, `catalogue` is the
+//! door for all of it. Measured in `docs/matching.md`.
 
 mod bm25;
 pub mod catalogue;
@@ -15,6 +16,7 @@ pub mod dense;
 pub mod entry;
 mod filter;
 pub mod learned;
+pub mod library;
 mod phrase;
 pub mod score;
 mod terms;

@@ -45,6 +45,9 @@ pub struct Parts {
     pub phrases_worth: f32,
     /// How the text's words go with those of its examples, as they add to the score; -0.4 to 0.1.
     pub wording: f32,
+    /// How much rather the text's words go with examples than with incidents that no playbook is for, as it
+    /// adds to every score; -0.6 to 0.6.
+    pub familiar: f32,
     /// Whether its trigger fired.
     pub trigger_fired: bool,
     /// How much nearer the text is to what the playbook is not for.
@@ -74,6 +77,7 @@ impl Parts {
 
     /// The sum; about 0.2 for what has nothing to do with a text, 0.6 and more for what fits.
     pub fn score(&self) -> f32 {
-        self.nearness.mean() + self.lexical() + self.wording + self.evidence() - self.not_for()
+        let told = self.nearness.mean() + self.lexical() + self.wording + self.familiar;
+        told + self.evidence() - self.not_for()
     }
 }

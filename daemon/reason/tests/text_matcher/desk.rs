@@ -19,7 +19,7 @@ use hostmedic_model::{
     vector::{DIMENSIONS, Vector},
     wake::{Effect, Inspection, Wake},
 };
-use hostmedic_reason::matching::{catalogue::Catalogue, entry::Entry};
+use hostmedic_reason::matching::{catalogue::Catalogue, entry::Entry, library::Library};
 use hostmedic_reason::{advice::Settings, pipeline::State, playbook, policy::Policy};
 
 pub(crate) const START: At = At {
@@ -62,7 +62,7 @@ pub(crate) fn embed(text: &str) -> Vector {
 /// The library as the text matcher knows it.
 pub(crate) fn catalogue() -> Catalogue {
     let entries: Vec<_> = library().iter().map(Entry::from).collect();
-    Catalogue::build(&entries, embed)
+    Catalogue::build(&Library::from(entries), embed)
 }
 
 /// A host with one unit that answers every question but those about meaning.

@@ -19,7 +19,7 @@ use hostmedic_model::{
 };
 
 use self::desk::{Desk, embed, library, unit_state};
-use hostmedic_reason::matching::{catalogue::Catalogue, entry::Entry};
+use hostmedic_reason::matching::{catalogue::Catalogue, entry::Entry, library::Library};
 
 /// A meaning that is like nothing.
 fn nothing(_: &str) -> Result<Vector, String> {
@@ -239,7 +239,7 @@ fn outcomes_teach_and_come_back_from_the_chain() {
     assert_eq!(record_of(&desk).helped, 1);
 
     let entries: Vec<_> = library().iter().map(Entry::from).collect();
-    let catalogue = Catalogue::build(&entries, embed);
+    let catalogue = Catalogue::build(&Library::from(entries), embed);
     let mut again = Desk::recalling(Some(catalogue), &desk.chain());
     assert_eq!(record_of(&again).helped, 0, "its text has to be read again");
     again.answer(meaning);

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hostmedic_reason::playbook::{self, Checked, FILE_BYTES_MAX};
+use hostmedic_reason::playbook::{self, Checked, FILE_BYTES_MAX, unmatched};
 
 use crate::exit::{Exit, Failed};
 
@@ -22,21 +22,45 @@ pub(in crate::commands) struct File {
 
 /// Reads and checks one file.
 pub(in crate::commands) fn read(path: &Path) -> Result<File, Failed> {
-    let name = path.display().to_string();
-    let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed is enough to be told that it is too much.
-    let most = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX) + 1;
-    file.take(most)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(path, &error))?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let (name, text) = text_of(path, FILE_BYTES_MAX)?;
     let checked = playbook::check(&name, &text);
     Ok(File {
         name,
         text,
         checked,
     })
+}
+
+/// Reads and checks the incidents that no playbook in a directory is for, where it has such a file.
+pub(super) fn unmatched_in(dir: &Path) -> Result<Option<File>, Failed> {
+    let path = dir.join(unmatched::FILE);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let (name, text) = text_of(&path, unmatched::FILE_BYTES_MAX)?;
+    let checked = Checked {
+        playbook: None,
+        document: None,
+        findings: unmatched::check(&text).1,
+    };
+    Ok(Some(File {
+        name,
+        text,
+        checked,
+    }))
+}
+
+/// The name and the text of a file.
+fn text_of(path: &Path, bytes_max: usize) -> Result<(String, String), Failed> {
+    let file = fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed is enough to be told that it is too much.
+    let most = u64::try_from(bytes_max).unwrap_or(u64::MAX) + 1;
+    file.take(most)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(path, &error))?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok((path.display().to_string(), text))
 }
 
 /// A playbook by its file, or by its name in the library.

@@ -13,14 +13,21 @@ use std::{
 
 use hostmedic_embed::Model;
 use hostmedic_model::{record::Body, view::IncidentDetail};
-use hostmedic_reason::matching::{
-    catalogue::{Candidate, Catalogue, Query, Ranked},
-    confidence::{Route, Thresholds},
-    entry::Entry,
+use hostmedic_reason::{
+    matching::{
+        catalogue::{Candidate, Catalogue, Query, Ranked},
+        confidence::{Route, Thresholds},
+        entry::Entry,
+        library::Library,
+    },
+    playbook::unmatched,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{files::collect, vectors};
+use super::{
+    files::{collect, unmatched_in},
+    vectors,
+};
 use crate::{
     cli::playbook::Match,
     client::{self, Client},
@@ -40,8 +47,8 @@ pub(super) async fn run(client: &Client, out: &Out, wanted: &Match) -> Result<Ex
         Some(id) => Some(words_of(client, id).await?),
         None => None,
     };
-    let entries = entries(&wanted.library.dir)?;
-    let catalogue = vectors::catalogue(&entries);
+    let library = library(&wanted.library.dir)?;
+    let catalogue = vectors::catalogue(&library);
     if wanted.jsonl {
         return in_bulk(out, &catalogue, io::stdin().lock());
     }
@@ -57,7 +64,7 @@ pub(super) async fn run(client: &Client, out: &Out, wanted: &Match) -> Result<Ex
     }
     let ranked = rank(&catalogue, text);
     let answer = Answer::of(None, &ranked);
-    out.answer(&answer, |style| shown(&ranked, &entries, style))?;
+    out.answer(&answer, |style| shown(&ranked, &library.playbooks, style))?;
     Ok(match ranked.route {
         Route::None => Exit::Finding,
         _ => Exit::Ok,
@@ -211,9 +218,20 @@ impl From<Words> for Vec<String> {
     }
 }
 
-fn entries(library: &Path) -> Result<Vec<Entry>, Failed> {
-    let files = collect(&[library.to_owned()])?;
-    files.iter().map(|file| entry(file)).collect()
+fn library(dir: &Path) -> Result<Library, Failed> {
+    let files = collect(&[dir.to_owned()])?;
+    let playbooks: Result<_, _> = files.iter().map(|file| entry(file)).collect();
+    let unmatched = match unmatched_in(dir)? {
+        Some(file) => unmatched::parse(&file.name, &file.text).map_err(|error| {
+            let hint = "`medic playbook lint` shows where";
+            Failed::new(Exit::Finding, "bad_playbook", error.to_string(), hint)
+        })?,
+        None => Vec::new(),
+    };
+    Ok(Library {
+        playbooks: playbooks?,
+        unmatched,
+    })
 }
 
 fn entry(file: &Path) -> Result<Entry, Failed> {
@@ -271,12 +289,13 @@ fn shown(ranked: &Ranked, entries: &[Entry], style: Style) -> String {
         );
         let _ = writeln!(
             text,
-            "       score {:.2}: meaning {:.2}, words {:.2}, fixed strings {:.2}, examples {:+.2}, not meant -{:.2}",
+            "       score {:.2}: meaning {:.2}, words {:.2}, fixed strings {:.2}, examples {:+.2}, familiar {:+.2}, not meant -{:.2}",
             candidate.score,
             parts.nearness.mean(),
             parts.lexical(),
             parts.evidence(),
             parts.wording,
+            parts.familiar,
             parts.not_for(),
         );
     }
@@ -318,12 +337,16 @@ mod tests {
                 "metadata: { name: two }\ndescribe:\n  summary: A disk fails.\n  symptoms: slow\n  signals: [I/O error]\n",
             ),
         ]);
-        let entries = entries(dir.path()).unwrap();
-        let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        let library = super::library(dir.path()).unwrap();
+        let names: Vec<_> = library
+            .playbooks
+            .iter()
+            .map(|entry| entry.name.as_str())
+            .collect();
         assert_eq!(names, ["one", "two"]);
-        assert_eq!(entries[0].summary, "One Memory ran out.");
-        assert_eq!(entries[1].symptoms, ["slow"]);
-        assert_eq!(entries[1].signals, ["I/O error"]);
+        assert_eq!(library.playbooks[0].summary, "One Memory ran out.");
+        assert_eq!(library.playbooks[1].symptoms, ["slow"]);
+        assert_eq!(library.playbooks[1].signals, ["I/O error"]);
     }
 
     #[test]
@@ -338,8 +361,8 @@ mod tests {
                 "name: disk\ndescribe: { summary: A disk reports read errors and may fail soon. }\n",
             ),
         ]);
-        let entries = entries(dir.path()).unwrap();
-        let catalogue = Catalogue::build(&entries, |text| Model::shipped().embed(text));
+        let library = super::library(dir.path()).unwrap();
+        let catalogue = Catalogue::build(&library, |text| Model::shipped().embed(text));
         let first = |text: &str| rank(&catalogue, text).matches[0].playbook.clone();
         assert_eq!(first("out of memory, the process was killed"), "oom");
         assert_eq!(first("blk_update_request: I/O error, dev sda"), "disk");
@@ -347,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_told_with_its_number() {
-        let catalogue = Catalogue::build(&[], |text| Model::shipped().embed(text));
+        let catalogue = Catalogue::build(&Library::default(), |text| Model::shipped().embed(text));
         let bad = in_bulk(&Out::new(true), &catalogue, &b"\n{\"id\": 1}\n"[..]);
         let said = bad.unwrap_err().to_string();
         assert!(said.contains("line 2") && said.contains("text"), "{said}");

@@ -15,7 +15,7 @@ use std::{
 };
 
 use hostmedic_embed::{Cache, Model, SHIPPED_SHA256};
-use hostmedic_reason::matching::{catalogue::Catalogue, entry::Entry};
+use hostmedic_reason::matching::{catalogue::Catalogue, library::Library};
 
 /// With more vectors than this, 16 MB, those of other libraries go.
 const VECTORS_MAX: usize = 10_000;
@@ -23,21 +23,21 @@ const VECTORS_MAX: usize = 10_000;
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Learns the library, with what the user's cache folder has of it.
-pub(super) fn catalogue(entries: &[Entry]) -> Catalogue {
+pub(super) fn catalogue(library: &Library) -> Catalogue {
     let folder = folder(|name| env::var_os(name).map(PathBuf::from)).filter(|dir| is_ours(dir));
-    build(entries, folder.map(|dir| dir.join("vectors")).as_deref())
+    build(library, folder.map(|dir| dir.join("vectors")).as_deref())
 }
 
-fn build(entries: &[Entry], path: Option<&Path>) -> Catalogue {
+fn build(library: &Library, path: Option<&Path>) -> Catalogue {
     let model = Model::shipped();
     let mut cache = path
         .and_then(kept)
         .unwrap_or_else(|| Cache::new(SHIPPED_SHA256));
     let before = cache.len();
-    let texts = || entries.iter().flat_map(Entry::all_texts);
+    let texts = || library.texts();
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     cache.learn(texts(), threads, |new| model.embed_all(new));
-    let catalogue = Catalogue::build(entries, |text| cache.vector(text, |text| model.embed(text)));
+    let catalogue = Catalogue::build(library, |text| cache.vector(text, |text| model.embed(text)));
     if cache.len() > before
         && let Some(path) = path
     {
@@ -94,20 +94,23 @@ fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use hostmedic_reason::matching::catalogue::{Query, Ranked};
+    use hostmedic_reason::matching::{
+        catalogue::{Query, Ranked},
+        entry::Entry,
+    };
 
     use super::*;
 
-    fn library() -> Vec<Entry> {
+    fn library() -> Library {
         let entry = |name: &str, summary: &str| Entry {
             name: name.to_owned(),
             summary: summary.to_owned(),
             ..Entry::default()
         };
-        vec![
+        Library::from(vec![
             entry("oom", "The kernel killed a service because memory ran out."),
             entry("disk", "A disk reports read errors and may fail soon."),
-        ]
+        ])
     }
 
     fn asked(path: Option<&Path>) -> Ranked {

@@ -108,6 +108,7 @@ fn matched() -> Matched {
         phrases: 1,
         trigger_fired: false,
         wording: 0.05,
+        familiar: 0.12,
         not_for_excess: 0.0,
         margin,
         matched: confidence,
