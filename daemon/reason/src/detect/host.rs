@@ -28,6 +28,7 @@ use super::rank::Rank;
 use forest::Forest;
 use metric::{Clock, Evidence, Metric, VIEWS};
 use notify::Notifier;
+use window::Weights;
 
 /// Metrics of one subject, at most; what comes after them is not judged.
 pub const METRICS_MAX: usize = 16_384;
@@ -57,8 +58,10 @@ const SHIFTED: Path = Path {
     usual: 0.585,
     slope: 9.1,
 };
-/// Time constant of the smoothed views, in seconds of rows.
+/// Time constant of the smoothed views, in seconds of rows, and of blame.
 const SMOOTH_S: f64 = 600.0;
+/// Time constant of a metric's range.
+const RANGE_S: f64 = 30.0 * 86_400.0;
 /// Time constant of what counts as a metric's recent level.
 const RECENT_S: f64 = 7200.0;
 /// Rarity below which the forest finds a row usual: a contamination of 0.05.
@@ -126,12 +129,12 @@ pub struct HostScore {
     pub forest_rank: f32,
 }
 
-/// A metric's part in the last row's score.
+/// A metric's part in what the host has been in the last ten minutes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Blame {
     /// Its place among the values.
     pub metric: usize,
-    /// Its share of all evidence in this row, 0 to 1.
+    /// Its share of all evidence, 0 to 1.
     pub share: f32,
     /// Its evidence itself, comparable between rows.
     pub evidence: f32,
@@ -204,21 +207,28 @@ impl HostDetector {
         }
     }
 
-    /// The `most` metrics that the last row's evidence is about, heaviest first.
+    /// The `most` metrics that the evidence of the last ten minutes is about, heaviest first; those
+    /// without a value now are not among them.
+    ///
+    /// Evidence is weighed by how much of its range a metric has moved, so that of those that move
+    /// together the one that moved most is named; and it adds up, so that a row late in an event
+    /// still says how it began.
     #[must_use]
     pub fn blame(&self, most: usize) -> Vec<Blame> {
-        let total: f32 = self.evidence.iter().map(Evidence::blame).sum();
-        let mut blamed: Vec<Blame> = self
-            .evidence
-            .iter()
-            .enumerate()
-            .map(|(metric, evidence)| Blame {
-                metric,
-                share: evidence.blame() / total,
-                evidence: evidence.blame(),
+        let metrics = self.metrics.iter().zip(&self.evidence).enumerate();
+        let mut blamed: Vec<Blame> = metrics
+            .filter(|(_, (_, evidence))| !evidence.is_gap())
+            .map(|(at, (metric, _))| Blame {
+                metric: at,
+                share: 0.0,
+                evidence: metric.blame(),
             })
-            .filter(|blame| blame.share > 0.0)
+            .filter(|blame| blame.evidence > 0.0)
             .collect();
+        let total: f32 = blamed.iter().map(|blame| blame.evidence).sum();
+        for blame in &mut blamed {
+            blame.share = blame.evidence / total;
+        }
         // A stable sort: equal shares stay in the order of the metrics.
         blamed.sort_by(|one, other| other.share.total_cmp(&one.share));
         blamed.truncate(most);
@@ -276,7 +286,11 @@ impl HostDetector {
         let clock = Clock {
             hour,
             rows_a_day: self.rows_a_day,
-            weight: weight(passed_s as f64, RECENT_S),
+            weights: Weights {
+                recent: weight(passed_s as f64, RECENT_S),
+                range: weight(passed_s as f64, RANGE_S),
+            },
+            fade: fade(passed_s as f64),
         };
         (clock, step_s as f64)
     }
@@ -395,6 +409,12 @@ impl Path {
 /// Weight of what stands for `step_s` in an exponential mean over `constant_s`.
 fn weight(step_s: f64, constant_s: f64) -> f64 {
     1.0 - (-step_s / constant_s).exp()
+}
+
+/// What is left of blame after `passed_s`.
+#[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
+fn fade(passed_s: f64) -> f32 {
+    (1.0 - weight(passed_s, SMOOTH_S)) as f32
 }
 
 /// A logistic curve: 0 far below the threshold, 0.5 at it, 0.91 where it is ten times as rare.

@@ -4,7 +4,12 @@ use std::f32::consts::LOG10_2;
 
 use serde::{Deserialize, Serialize};
 
-use super::{daytime::Daytime, forest::squeeze, window::Window};
+use super::{
+    bits,
+    daytime::Daytime,
+    forest::squeeze,
+    window::{Weights, Window},
+};
 use crate::detect::rank::Rank;
 
 /// Views of a metric that the forest eats.
@@ -13,6 +18,8 @@ pub(super) const VIEWS: usize = 3;
 const SPREADS_MAX: f32 = 30.0;
 /// Spreads beyond which a deviation adds nothing to the mean square.
 const SQUARED_MAX: f32 = 15.0;
+/// Blame below this is none: numbers that fade for ever become slow ones.
+const BLAME_MIN: f32 = 1e-6;
 
 /// Everything kept of one metric.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -25,6 +32,9 @@ pub(super) struct Metric {
     shift: Rank,
     /// Whether it has ever changed in a way that was not usual: one that stands still says nothing.
     live: bool,
+    /// Blame of the last ten minutes. Older versions did not write it.
+    #[serde(with = "bits", default)]
+    blame: [f32; 1],
 }
 
 /// What one row says of one metric.
@@ -47,12 +57,14 @@ pub(super) struct Evidence {
 pub(super) struct Clock {
     pub(super) hour: usize,
     pub(super) rows_a_day: u32,
-    /// Weight of this row in a metric's mean of the last two hours.
-    pub(super) weight: f64,
+    /// Weights of this row in what is known of a metric.
+    pub(super) weights: Weights,
+    /// What is left of the blame before.
+    pub(super) fade: f32,
 }
 
 impl Metric {
-    /// Judges `value` and writes its views into `features`, zero where it has none.
+    /// Judges `value`, adds up its blame and writes its views into `features`, zero where it has none.
     pub(super) fn judge(
         &mut self,
         value: Option<f64>,
@@ -62,33 +74,34 @@ impl Metric {
         let Some(value) = value.filter(|value| value.is_finite()) else {
             features.fill(0);
             self.window.forget_last();
+            self.add_blame(0.0, clock.fade);
             return Evidence {
                 value: f64::NAN,
                 ..Evidence::default()
             };
         };
         let value = self.window.centred(value);
-        self.window.follow(value, clock.weight);
+        self.window.follow(value, clock.weights);
         let off = self.window.deviation(value, f64::from(clock.rows_a_day));
         let daytime = self
             .daytime
             .deviation(value, clock.hour, clock.rows_a_day / 4);
-        for (feature, off) in
-            features
-                .iter_mut()
-                .zip([off.level, off.change, daytime.unwrap_or(0.0)])
-        {
+        for (feature, off) in features.iter_mut().zip([
+            off.level.spreads,
+            off.change.spreads,
+            daytime.unwrap_or(0.0),
+        ]) {
             *feature = squeeze(off);
         }
-        let level_spreads = unsigned(off.level);
-        let change_spreads = unsigned(off.change);
-        let shift_spreads = unsigned(off.shift);
+        let level_spreads = unsigned(off.level.spreads);
+        let change_spreads = unsigned(off.change.spreads);
+        let shift_spreads = unsigned(off.shift.spreads);
         self.live |= change_spreads > 0.0;
         // What is usual at this hour is no news, however far it lies from the week's mean.
         let news = daytime.map_or(level_spreads, |daytime| {
             level_spreads.min(unsigned(daytime))
         });
-        Evidence {
+        let evidence = Evidence {
             value,
             level_spreads,
             change_spreads,
@@ -96,12 +109,28 @@ impl Metric {
             level: weigh(news, level_spreads, &self.level),
             change: weigh(change_spreads, change_spreads, &self.change),
             shift: weigh(shift_spreads, shift_spreads, &self.shift),
-        }
+        };
+        // Squares, so that what is far off in one row outweighs what is a little off in many.
+        let blame = evidence.level.powi(2) * unsigned(off.level.reach)
+            + evidence.change.powi(2) * unsigned(off.change.reach)
+            + evidence.shift.powi(2) * unsigned(off.shift.reach);
+        self.add_blame(blame, clock.fade);
+        evidence
+    }
+
+    fn add_blame(&mut self, blame: f32, fade: f32) {
+        let sum = self.blame[0] * fade + blame;
+        self.blame[0] = if sum < BLAME_MIN { 0.0 } else { sum };
+    }
+
+    /// How much it is to blame for what the host has been in the last ten minutes.
+    pub(super) fn blame(&self) -> f32 {
+        self.blame[0]
     }
 
     /// Learns the row just judged; during an anomaly only the hour's mean does.
     pub(super) fn learn(&mut self, evidence: &Evidence, clock: Clock, anomaly: bool) {
-        if evidence.value.is_nan() {
+        if evidence.is_gap() {
             return;
         }
         self.daytime
@@ -146,10 +175,9 @@ impl Evidence {
         (square(self.level_spreads), square(self.change_spreads))
     }
 
-    /// How much this metric is to blame: squares, so that what is far off in one row outweighs what
-    /// is a little off in many.
-    pub(super) fn blame(&self) -> f32 {
-        self.level.powi(2) + self.change.powi(2) + self.shift.powi(2)
+    /// Whether the metric had no value.
+    pub(super) fn is_gap(&self) -> bool {
+        self.value.is_nan()
     }
 }
 

@@ -58,6 +58,50 @@ fn a_host_that_leaves_itself_is_told_once_and_the_metrics_are_named() {
     assert_eq!(notified, 1);
 }
 
+/// Both metrics leave themselves in the same rows, as far by their own noise, but one of them has
+/// been much further in the month before.
+#[test]
+fn of_those_that_move_together_the_furthest_in_its_range_is_named() {
+    let mut detector = HostDetector::new(8, TEN_MINUTES);
+    for row in 0..3000 {
+        let mut values = calm_row(row);
+        if row == 1800 {
+            values[2] = Some(500.0);
+        }
+        detector.observe(i64::from(row) * 600, &values);
+    }
+    for row in 3000..3003 {
+        let mut values = calm_row(row);
+        for value in [2, 5] {
+            values[value] = Some(60.0);
+        }
+        detector.observe(i64::from(row) * 600, &values);
+        let blamed: Vec<usize> = detector.blame(2).iter().map(|blame| blame.metric).collect();
+        assert_eq!(blamed, [5, 2], "row {row}");
+    }
+}
+
+/// Rows a minute apart: one that jumps, one that comes back, and then nothing but noise.
+#[test]
+fn a_row_late_in_an_event_says_how_it_began() {
+    let mut detector = HostDetector::new(8, MINUTE);
+    let mut evidence = Vec::new();
+    for row in 0..4380 {
+        let mut values: Vec<_> = (0..8).map(|metric| Some(calm(row, metric))).collect();
+        if row == 4320 {
+            values[6] = Some(50.0);
+        }
+        detector.observe(i64::from(row) * 60, &values);
+        let first = detector.blame(1);
+        if (4320..4340).contains(&row) {
+            assert_eq!(first[0].metric, 6, "row {row}");
+            evidence.push(first[0].evidence);
+        }
+    }
+    assert!(evidence[1..].is_sorted_by(|one, other| one > other));
+    assert!(detector.metrics[6].blame() < 0.05 * evidence[1]);
+}
+
 #[test]
 fn the_first_day_accuses_nobody() {
     let mut detector = after(100);
@@ -225,11 +269,33 @@ fn a_detector_read_back_goes_on_bit_for_bit() {
             detector.observe(wall_s, &values),
             copy.observe(wall_s, &values)
         );
+        assert_eq!(detector.blame(8), copy.blame(8));
     }
     assert_eq!(
         serde_json::to_string(&detector).unwrap(),
         serde_json::to_string(&copy).unwrap()
     );
+}
+
+/// The daemon's earlier states know neither ranges nor blame.
+#[test]
+fn a_state_without_ranges_and_blame_goes_on_with_the_same_scores() {
+    let mut detector = after(3000);
+    let mut state = serde_json::to_value(&detector).unwrap();
+    for metric in state["metrics"].as_array_mut().unwrap() {
+        assert!(metric.as_object_mut().unwrap().remove("blame").is_some());
+        let window = metric["window"].as_object_mut().unwrap();
+        assert!(window.remove("extremes").is_some());
+    }
+    let mut older: HostDetector = serde_json::from_value(state).unwrap();
+    for row in 3000..3010 {
+        let mut values = calm_row(row);
+        values[3] = Some(40.0);
+        let wall_s = i64::from(row) * 600;
+        let score = older.observe(wall_s, &values);
+        assert_eq!(score, detector.observe(wall_s, &values), "row {row}");
+        assert_eq!(older.blame(1)[0].metric, 3, "row {row}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Seven days of one metric as daily sums: how far a value, its change since the row before, and its
-//! shift against its last two hours lie from what is usual.
+//! shift against its last two hours lie from what is usual, and how much of its range that is.
 //!
 //! Days are counted in rows, not by the clock, so neither a clock step nor a gap drops history.
 
@@ -36,14 +36,35 @@ pub(super) struct Window {
     #[serde(with = "bits")]
     closed: [f64; DAYS * SUMS],
     oldest: u8,
+    /// Least and greatest centred value of about a month; NaN: none. Older versions did not write it.
+    #[serde(with = "bits", default = "no_extremes")]
+    extremes: [f64; 2],
 }
 
-/// Signed distances from the mean, in spreads, within ±`DEVIATION_MAX`.
+/// Where a value, its change and its shift lie.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Deviation {
-    pub(super) level: f64,
-    pub(super) change: f64,
-    pub(super) shift: f64,
+    pub(super) level: Distance,
+    pub(super) change: Distance,
+    pub(super) shift: Distance,
+}
+
+/// How far something is from what is usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Distance {
+    /// Signed, from the mean, within ±`DEVIATION_MAX`.
+    pub(super) spreads: f64,
+    /// The size as a share of the metric's range, 0 to 1: as tall as it would be in a chart.
+    pub(super) reach: f64,
+}
+
+/// Weights of one row in what is kept of those before.
+#[derive(Clone, Copy)]
+pub(super) struct Weights {
+    /// In the mean of the last two hours.
+    pub(super) recent: f64,
+    /// In the range: so much of it is forgotten.
+    pub(super) range: f64,
 }
 
 /// Mean and spread of a value or of a change.
@@ -61,6 +82,7 @@ impl Default for Window {
             past: [0.0; SUMS],
             closed: [0.0; DAYS * SUMS],
             oldest: 0,
+            extremes: no_extremes(),
         }
     }
 }
@@ -75,15 +97,19 @@ impl Window {
         value - self.anchors[0]
     }
 
-    /// Moves the mean of the last two hours by `weight` of the way to the centred `value`, whether
-    /// or not that is learned: a level that stays is one day no shift.
-    pub(super) fn follow(&mut self, value: f64, weight: f64) {
+    /// Moves the mean of the last two hours to the centred `value`, and takes that into the range,
+    /// whether or not it is learned: a level that stays is one day no shift.
+    pub(super) fn follow(&mut self, value: f64, weights: Weights) {
         let recent = &mut self.anchors[2];
         if recent.is_nan() {
             *recent = value;
         } else {
-            *recent += weight * (value - *recent);
+            *recent += weights.recent * (value - *recent);
         }
+        let [least, greatest] = self.extremes;
+        let shrink = weights.range * 0.5 * (greatest - least);
+        // `min` and `max` take the other operand for NaN.
+        self.extremes = [(least + shrink).min(value), (greatest - shrink).max(value)];
     }
 
     /// Where the centred `value` lies; zero until `warm` values are known.
@@ -93,14 +119,18 @@ impl Window {
         }
         let rounding = ROUNDING * (value.abs() + self.anchors[0].abs());
         let change = value - self.anchors[1];
+        // Zero only where nothing has ever moved: then nothing is off either.
+        let share = 1.0 / (self.extremes[1] - self.extremes[0]).max(f64::MIN_POSITIVE);
         Deviation {
-            level: self.usual(0, 1).distance(value, rounding),
+            level: self.usual(0, 1).distance(value, rounding, share),
             change: if change.is_nan() {
-                0.0
+                Distance::default()
             } else {
-                self.usual(3, 4).distance(change, rounding)
+                self.usual(3, 4).distance(change, rounding, share)
             },
-            shift: self.usual(0, 6).distance(value - self.anchors[2], rounding),
+            shift: self
+                .usual(0, 6)
+                .distance(value - self.anchors[2], rounding, share),
         }
     }
 
@@ -168,11 +198,20 @@ impl Window {
 }
 
 impl Usual {
-    fn distance(self, value: f64, rounding: f64) -> f64 {
+    /// How far `value` is off; `share` is what one unit is of the metric's range.
+    fn distance(self, value: f64, rounding: f64, share: f64) -> Distance {
         let off = value - self.mean;
         if off.abs() <= rounding {
-            return 0.0;
+            return Distance::default();
         }
-        (off / self.spread.max(f64::MIN_POSITIVE)).clamp(-DEVIATION_MAX, DEVIATION_MAX)
+        let spreads = off / self.spread.max(f64::MIN_POSITIVE);
+        Distance {
+            spreads: spreads.clamp(-DEVIATION_MAX, DEVIATION_MAX),
+            reach: (off.abs() * share).min(1.0),
+        }
     }
+}
+
+fn no_extremes() -> [f64; 2] {
+    [f64::NAN; 2]
 }
