@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// The same by an author who worked beside those of the shipped examples, to the same brief.
     #[arg(long, default_value = "bench/data/checked.jsonl")]
     checked: PathBuf,
+    /// The same by an author who knew the playbooks, and none of their examples.
+    #[arg(long, default_value = "bench/data/last.jsonl")]
+    last: PathBuf,
     /// Leave out what takes time: latency, building and memory.
     #[arg(long)]
     quality_only: bool,
@@ -58,7 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let measured = rows::measure(&data);
     print!("{}", report::quality(&measured));
     print!("{}", report::calibration(&measured));
-    for incidents in [&args.rendered, &args.asked, &args.checked] {
+    for incidents in [&args.rendered, &args.asked, &args.checked, &args.last] {
         let shipped = shipped(args, incidents)?;
         println!("\n# The shipped library, {}\n", incidents.display());
         print!("{}", report::quality(std::slice::from_ref(&shipped)));

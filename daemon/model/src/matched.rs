@@ -73,7 +73,7 @@ pub struct MatchedPlaybook {
     #[serde(default)]
     pub wording: f64,
     /// How much rather the text's words go with examples than with incidents that no playbook is for, as it
-    /// adds to every score; -0.6 to 0.6.
+    /// adds to every score; -1.2 to 1.2.
     #[serde(default)]
     pub familiar: f64,
     /// Whether its trigger holds on the facts.

@@ -42,7 +42,7 @@ pub const ANOMALY_MIN: f32 = 0.5;
 const SCORE_MIN: f32 = 3.0;
 
 /// What each view counts, before the fourth root of the sum of fourth powers.
-const WEIGHTS: [f32; VIEWS] = [1.0, 0.6, 1.0, 0.5];
+const WEIGHTS: [f32; VIEWS] = [1.0, 0.6, 1.2, 0.6];
 /// Points for each doubling of a view's size: ranks alone cannot tell far from very far.
 const SIZE_POINTS: f32 = 0.2;
 /// Points for a value outside everything seen ...

@@ -46,7 +46,7 @@ pub struct Parts {
     /// How the text's words go with those of its examples, as they add to the score; -0.4 to 0.1.
     pub wording: f32,
     /// How much rather the text's words go with examples than with incidents that no playbook is for, as it
-    /// adds to every score; -0.6 to 0.6.
+    /// adds to every score; -1.2 to 1.2.
     pub familiar: f32,
     /// Whether its trigger fired.
     pub trigger_fired: bool,

@@ -17,7 +17,7 @@ const USUAL_FULL: f32 = 4.0;
 /// Weight of a new day in the usual daily maximum.
 const USUAL_RATE: f32 = 0.1;
 /// How long a peak stands.
-const PEAK_S: i64 = 22 * 3600;
+const PEAK_S: i64 = 18 * 3600;
 /// What a row under a peak is worth just after it ...
 const UNDER_PEAK: f32 = 0.5;
 /// ... and which share of the rest comes back by the peak's end.
