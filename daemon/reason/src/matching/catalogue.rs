@@ -280,7 +280,9 @@ impl Catalogue {
             .enumerate()
             .map(|(place, scored)| {
                 let rival = if place == 0 { second } else { best };
-                let margin = scored.score - rival.max(RIVAL_MIN);
+                // What makes the text familiar is in all scores, and no lead of any.
+                let unrelated = RIVAL_MIN + scored.parts.familiar;
+                let margin = scored.score - rival.max(unrelated);
                 let coefficients = if scored.has_examples {
                     COEFFICIENTS_WITH_EXAMPLES
                 } else {

@@ -75,7 +75,8 @@ impl Parts {
         self.not_for_excess.min(NOT_FOR_MAX)
     }
 
-    /// The sum; about 0.2 for what has nothing to do with a text, 0.6 and more for what fits.
+    /// The sum; about 0.2 for what has nothing to do with a text, 0.6 and more for what fits, beside what
+    /// makes the text familiar.
     pub fn score(&self) -> f32 {
         let told = self.nearness.mean() + self.lexical() + self.wording + self.familiar;
         told + self.evidence() - self.not_for()
