@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod playbook;
 pub mod record;
 pub mod sample;
+pub mod scrub;
 pub mod signal;
 pub mod subject;
 pub mod time;
