@@ -7,6 +7,7 @@
 pub mod advice;
 pub mod anomaly;
 pub mod calendar;
+pub mod capture;
 pub mod command;
 pub mod decision;
 mod fact;
