@@ -7,6 +7,7 @@ mod support;
 use std::path::Path;
 
 use hostmedic_model::{
+    intent::Intent,
     outcome::StepResult,
     playbook::Verb,
     sample::{Measure, Series},
@@ -17,8 +18,22 @@ use hostmedic_model::{
 use hostmedic_observe::bus::inspect::down;
 use hostmedic_observe::host::{Sampler, clock::now};
 use hostmedic_observe::subject::Subjects;
-use hostmedic_respond::{capture::Capture, systemd::act};
+use hostmedic_respond::{
+    capture::{Asked, Capture},
+    systemd::act,
+};
 use support::{boot, connect, eventually, inspect, intent, refusal, show, start, unit, word};
+
+/// What is always captured, for `intent`.
+fn asked(intent: Intent) -> Asked {
+    Asked {
+        incident: intent.incident,
+        intent: intent.id,
+        about: vec![Subject::Unit(intent.unit.clone())],
+        unit: intent.unit,
+        wanted: Vec::new(),
+    }
+}
 
 const SLEEPER: &str = "[Service]\nExecStart=sleep infinity\n";
 
@@ -360,12 +375,10 @@ async fn last_words_are_captured() {
     machine.sh("journalctl --sync").unwrap();
     let intent = intent(Verb::Restart, "talking.service");
     let capture = Capture {
-        subjects: Subjects::below(&machine.cgroup_below()),
         journal_dir: Some(machine.root().join("var/log/journal")),
+        ..Capture::new(Subjects::below(&machine.cgroup_below()))
     };
-    let captured = capture
-        .capture(intent.incident, intent.id, &intent.unit)
-        .await;
+    let captured = capture.capture(asked(intent)).await;
     let said: Vec<_> = captured
         .journal
         .iter()
@@ -412,12 +425,10 @@ async fn memory_of_a_running_unit_is_seen() {
     let intent = intent(Verb::Restart, "hungry.service");
     let journal_dir = Some(machine.root().join("var/log/journal"));
     let capture = Capture {
-        subjects,
         journal_dir,
+        ..Capture::new(subjects)
     };
-    let captured = capture
-        .capture(intent.incident, intent.id, &intent.unit)
-        .await;
+    let captured = capture.capture(asked(intent)).await;
     if v1.exists() {
         assert!(sampled, "{problems:?}");
         let limit = captured.cgroup.get("memory.limit_in_bytes");

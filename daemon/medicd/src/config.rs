@@ -38,6 +38,9 @@ pub(crate) struct Config {
     pub(crate) cgroup_below: String,
     /// Journal to read instead of the host's own.
     pub(crate) journal_dir: Option<PathBuf>,
+    /// Where that systemd's files begin, as seen from here; evidence is read below it.
+    #[serde(default = "root")]
+    pub(crate) root: PathBuf,
     /// Whether to load the kernel probes. Off only where another kernel's events would come.
     #[serde(default = "yes")]
     pub(crate) probes: bool,
@@ -173,6 +176,10 @@ fn socket() -> PathBuf {
 
 fn playbooks_local_dir() -> PathBuf {
     "/etc/hostmedic/playbooks.d".into()
+}
+
+fn root() -> PathBuf {
+    "/".into()
 }
 
 fn playbooks_dir() -> PathBuf {

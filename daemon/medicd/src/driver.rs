@@ -41,6 +41,7 @@ use crate::{
 mod advisor;
 mod baselines;
 mod bus_link;
+mod evidence;
 mod open;
 mod pause_flag;
 mod pulse;
@@ -176,6 +177,8 @@ pub(crate) async fn run(config: Config, library: Read) -> anyhow::Result<()> {
         capture: Capture {
             subjects,
             journal_dir: config.journal_dir.clone(),
+            bus_address: config.bus_address.clone(),
+            root: config.root.clone(),
         },
         advisor,
         bus: Bus::new(config.bus_address.clone(), config.calendar.clone()),
@@ -406,18 +409,7 @@ impl Driver {
                             .await;
                     });
                 }
-                Effect::Capture {
-                    incident,
-                    intent,
-                    unit,
-                } => {
-                    let (capture, answers) = (self.capture.clone(), self.answers.clone());
-                    tokio::spawn(async move {
-                        let captured = capture.capture(incident, intent, &unit).await;
-                        crash_point("evidence-captured");
-                        _ = answers.send(Wake::Captured(captured)).await;
-                    });
-                }
+                asked @ Effect::Capture { .. } => self.take_evidence(asked),
                 Effect::Embed { incident, text } => {
                     let answers = self.answers.clone();
                     tokio::spawn(async move {

@@ -7,6 +7,7 @@
 pub mod advice;
 pub mod anomaly;
 pub mod calendar;
+pub mod capture;
 pub mod command;
 pub mod decision;
 mod fact;
@@ -19,6 +20,7 @@ pub mod outcome;
 pub mod playbook;
 pub mod record;
 pub mod sample;
+pub mod scrub;
 pub mod signal;
 pub mod subject;
 pub mod time;

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    anomaly::Severity, sample::Measure, signal::SignalKind, subject::UnitName, time::Span,
+    anomaly::Severity, capture::Wanted, sample::Measure, signal::SignalKind, subject::UnitName,
+    time::Span,
 };
 
 pub use self::condition::{Condition, SignalFilter};
@@ -405,6 +406,8 @@ pub struct Playbook {
     pub class: RiskClass,
     /// What must hold just before it acts.
     pub pre_checks: Vec<PreCheck>,
+    /// What evidence is kept before its first step, beyond what always is.
+    pub captures: Vec<Wanted>,
     /// What it does.
     pub remedy: Remedy,
     /// How often.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    capture::Part,
     command::{Command, Inhibit, Operator, Proposal},
     decision::Decision,
     incident::{Evidence, Incident, IncidentId},
@@ -205,6 +206,9 @@ pub struct Captured {
     pub journal: Vec<String>,
     /// Files of the unit's memory cgroup, by name, as they were.
     pub cgroup: std::collections::BTreeMap<String, String>,
+    /// What the playbook asked for beyond these, one part each, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// What could not be had, and why.
     pub missing: Vec<String>,
 }

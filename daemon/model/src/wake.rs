@@ -3,6 +3,7 @@
 use crate::{
     advice::Question,
     calendar::CalendarReading,
+    capture::Wanted,
     command::{Command, Operator},
     incident::IncidentId,
     intent::{Intent, IntentId},
@@ -11,7 +12,7 @@ use crate::{
     record::{Body, Captured},
     sample::Sample,
     signal::Signal,
-    subject::UnitName,
+    subject::{Subject, UnitName},
     unit::UnitSnapshot,
     vector::Vector,
     view::Budget,
@@ -153,8 +154,13 @@ pub enum Effect {
         incident: IncidentId,
         /// For which intent.
         intent: IntentId,
-        /// The unit.
+        /// The unit that the first step works on.
         unit: UnitName,
+        /// What the incident is about, then what else its evidence is about: which mount, which
+        /// certificate.
+        about: Vec<Subject>,
+        /// What the playbook asks for.
+        wanted: Vec<Wanted>,
     },
     /// Carry this intent out, once.
     Act(Intent),

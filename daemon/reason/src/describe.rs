@@ -7,7 +7,8 @@
 //! taken for anything but a name.
 
 mod numbers;
-mod scrub;
+#[cfg(test)]
+pub(crate) mod secrets;
 mod signals;
 
 use std::collections::BTreeMap;
@@ -15,15 +16,12 @@ use std::collections::BTreeMap;
 use hostmedic_model::{
     incident::{Evidence, Incident},
     sample::Measure,
+    scrub::scrub,
     signal::{Fact, SignalKind},
     subject::Subject,
     time::{At, Span},
     unit::{ActiveState, UnitState},
 };
-
-pub(crate) use self::scrub::scrub;
-#[cfg(test)]
-pub(crate) use self::scrub::tests as secrets;
 
 /// How many tokens a text may have, counted as [`tokens`] does: the model reads 128, and takes
 /// the middle of them, so that more would only thin out what matters.

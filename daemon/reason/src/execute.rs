@@ -78,6 +78,8 @@ impl State {
                 incident: id.clone(),
                 intent: intent.id,
                 unit,
+                about: plan::about(&case.incident),
+                wanted: run.playbook.captures.clone(),
             });
             self.enter(id, Stage::Capturing { run, since: now });
         } else {

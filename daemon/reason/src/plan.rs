@@ -1,11 +1,14 @@
 //! From a decision to the calls it means: which unit, which verb, under which name.
 
 use hostmedic_model::{
-    incident::IncidentId,
+    incident::{Evidence, Incident, IncidentId},
     intent::IntentId,
     playbook::{StepTemplate, Target},
     subject::{Subject, UnitName},
 };
+
+/// Subjects that evidence is captured about: those of a few pieces are enough.
+const ABOUT_MAX: usize = 8;
 
 /// The unit a step works on.
 ///
@@ -30,6 +33,24 @@ pub(crate) fn target(step: &StepTemplate, subject: &Subject) -> Result<UnitName,
                 .map_err(|error| error.to_string())
         }
     }
+}
+
+/// What an incident is about, then what else its evidence is about, each once.
+pub(crate) fn about(incident: &Incident) -> Vec<Subject> {
+    let evidence = incident.evidence.iter().map(|evidence| match evidence {
+        Evidence::Signal(signal) => &signal.subject,
+        Evidence::Anomaly(anomaly) => &anomaly.series.subject,
+        Evidence::Sample(sample) => &sample.series.subject,
+        Evidence::Notice(notice) => &notice.subject,
+        Evidence::Child(child) => &child.subject,
+    });
+    let mut about = Vec::new();
+    for subject in std::iter::once(&incident.subject).chain(evidence) {
+        if about.len() < ABOUT_MAX && !about.contains(subject) {
+            about.push(subject.clone());
+        }
+    }
+    about
 }
 
 /// Name of one call: attempts of an incident count from 1, and so do the steps of an attempt.
@@ -83,5 +104,44 @@ mod tests {
         ] {
             assert_eq!(escape_path(path), escaped);
         }
+    }
+
+    #[test]
+    fn what_evidence_is_about_comes_after_the_incident_and_once() {
+        use hostmedic_model::{
+            anomaly::Severity,
+            incident::{Child, IncidentStatus},
+            time::At,
+        };
+        let child = |subject: Subject| {
+            Evidence::Child(Child {
+                at: At::default(),
+                incident: IncidentId(String::new()),
+                subject,
+                title: String::new(),
+                severity: Severity::Info,
+            })
+        };
+        let mount = |n: usize| Subject::Mount(format!("/{n}"));
+        let mut incident = Incident {
+            id: IncidentId(String::new()),
+            subject: Subject::Host,
+            title: String::new(),
+            severity: Severity::Info,
+            status: IncidentStatus::Open,
+            opened_at: At::default(),
+            last_at: At::default(),
+            closed_at: None,
+            evidence: [mount(1), Subject::Host, mount(1), mount(2)]
+                .map(child)
+                .to_vec(),
+            extended: 0,
+            recurrences_30d: 0,
+            parent: None,
+            similar: None,
+        };
+        assert_eq!(about(&incident), [Subject::Host, mount(1), mount(2)]);
+        incident.evidence = (0..100).map(mount).map(child).collect();
+        assert_eq!(about(&incident).len(), ABOUT_MAX);
     }
 }

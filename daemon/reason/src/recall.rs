@@ -269,6 +269,7 @@ impl State {
             none: Vec::new(),
             class: RiskClass::Disruptive,
             pre_checks: Vec::new(),
+            captures: Vec::new(),
             remedy: Remedy::Steps {
                 steps: vec![StepTemplate {
                     verb: intent.verb,

@@ -135,6 +135,7 @@ impl Desk {
             at,
             journal,
             cgroup,
+            parts: Vec::new(),
             missing,
         }));
     }

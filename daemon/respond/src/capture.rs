@@ -1,51 +1,56 @@
-//! Evidence that the first step would destroy: the unit's last words and its memory cgroup.
+//! Evidence that the first step would destroy: what the playbook asks for, and always the unit's
+//! last words and its memory cgroup.
 //!
-//! A restart throws both away; whoever reads the incident tomorrow would find a healthy unit
-//! and no reason. What cannot be had is named, never left out in silence.
+//! A restart throws it away; whoever reads the incident tomorrow would find a healthy unit and no
+//! reason. What cannot be had is named, never left out in silence. Everything here only reads; each
+//! kind of evidence has a file below, and all of them together have three seconds.
+
+mod addresses;
+mod aside;
+mod cgroup;
+mod clock;
+mod counters;
+mod disk;
+mod files;
+mod found;
+mod journal;
+mod kernel;
+mod memory;
+mod net;
+mod packages;
+mod process;
+mod program;
+mod scene;
+mod stacks;
+#[cfg(feature = "dbus")]
+mod systemd;
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use hostmedic_model::{
-    incident::IncidentId, intent::IntentId, record::Captured, subject::UnitName,
+    capture::{CaptureKind, MISSING_MAX, PARTS_BYTES_MAX, Part, Wanted, plain},
+    incident::IncidentId,
+    intent::IntentId,
+    record::Captured,
+    subject::{Subject, UnitName},
 };
 use hostmedic_observe::{
-    host::clock,
-    subject::{Subjects, v2_root},
+    host::{certificate_chain, clock as host_clock},
+    subject::Subjects,
 };
-use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
+use tokio::{task::JoinSet, time::timeout_at};
 
-/// Lines of the journal.
-const LINES_MAX: usize = 30;
-/// Bytes of one line kept.
-const LINE_BYTES_MAX: usize = 512;
-/// Bytes read from journalctl; more than the lines kept can hold.
-const OUTPUT_BYTES_MAX: u64 = 256 * 1024;
-/// How long journalctl may take. A step waits for this, so it is short.
-const JOURNAL_WAIT_MAX: Duration = Duration::from_secs(2);
-/// Bytes kept of one cgroup file.
-const FILE_BYTES_MAX: usize = 4096;
-/// Files of the v2 memory controller worth keeping.
-const V2_FILES: [&str; 5] = [
-    "memory.current",
-    "memory.peak",
-    "memory.max",
-    "memory.high",
-    "memory.events",
-];
-/// The same of the v1 controller.
-const V1_FILES: [&str; 5] = [
-    "memory.usage_in_bytes",
-    "memory.max_usage_in_bytes",
-    "memory.limit_in_bytes",
-    "memory.failcnt",
-    "memory.oom_control",
-];
+use self::{aside::aside, found::Found, scene::Scene};
+
+/// How long all of it may take. A step waits for this, so it is short.
+const WAIT_MAX: Duration = Duration::from_secs(3);
+/// When readers that can stop halfway do, so that what they have by then arrives in time.
+const READ_MAX: Duration = Duration::from_millis(2500);
 
 /// Where evidence comes from.
 #[derive(Clone, Debug)]
@@ -54,177 +59,169 @@ pub struct Capture {
     pub subjects: Subjects,
     /// Journal to read instead of the host's own, as `journalctl -D` takes it.
     pub journal_dir: Option<PathBuf>,
+    /// D-Bus address of the systemd that is asked; the system's own without it.
+    pub bus_address: Option<String>,
+    /// Where that systemd's files begin, as seen from here; `/` for the host's own.
+    pub root: PathBuf,
+}
+
+/// What is to be captured, and for whom.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// For which incident.
+    pub incident: IncidentId,
+    /// For which intent.
+    pub intent: IntentId,
+    /// The unit that the first step works on.
+    pub unit: UnitName,
+    /// What the incident is about, then what else its evidence is about.
+    pub about: Vec<Subject>,
+    /// What the playbook asks for.
+    pub wanted: Vec<Wanted>,
 }
 
 impl Capture {
-    /// Captures what there is about `unit`. Takes at most about 2 s and changes nothing.
-    pub async fn capture(
-        &self,
-        incident: IncidentId,
-        intent: IntentId,
-        unit: &UnitName,
-    ) -> Captured {
-        let mut missing = Vec::new();
-        let journal = match timeout(JOURNAL_WAIT_MAX, self.journal(unit)).await {
-            Ok(Ok(lines)) => lines,
-            Ok(Err(reason)) => {
-                missing.push(format!("journal: {reason}"));
-                Vec::new()
-            }
-            Err(_) => {
-                missing.push(format!(
-                    "journal: journalctl took longer than {JOURNAL_WAIT_MAX:?}"
-                ));
-                Vec::new()
-            }
-        };
-        let cgroup = self.memory_files(unit, &mut missing);
-        Captured {
-            incident,
-            intent,
-            at: clock::now(),
-            journal,
-            cgroup,
-            missing,
+    /// From this host itself.
+    pub fn new(subjects: Subjects) -> Self {
+        Self {
+            subjects,
+            journal_dir: None,
+            bus_address: None,
+            root: PathBuf::from("/"),
         }
     }
 
-    async fn journal(&self, unit: &UnitName) -> Result<Vec<String>, String> {
-        let mut command = Command::new("journalctl");
-        let lines = LINES_MAX.to_string();
-        command.args([
-            "--unit",
-            unit.as_str(),
-            "--lines",
-            &lines,
-            "--output",
-            "cat",
-        ]);
-        command.args(["--no-pager", "--quiet", "--all"]);
-        if let Some(dir) = &self.journal_dir {
-            command.arg("--directory").arg(dir);
+    /// Captures what there is. Takes at most about 3 s and changes nothing.
+    pub async fn capture(&self, asked: Asked) -> Captured {
+        let until = Instant::now() + WAIT_MAX;
+        let wanted = Wanted::with_always(&asked.wanted);
+        let read_until = Instant::now() + READ_MAX;
+        let scene = Arc::new(Scene::new(
+            &asked.unit,
+            &asked.about,
+            &self.subjects,
+            &self.root,
+            read_until,
+        ));
+        // Dropped at the deadline, they end, and with them the programs that they run.
+        let mut readers = JoinSet::new();
+        for wanted in &wanted {
+            let (own, scene, wanted) = (self.clone(), Arc::clone(&scene), *wanted);
+            readers.spawn(async move { (wanted.kind, own.read(wanted, scene).await) });
         }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        // Dropped at the deadline, it is killed.
-        let mut child = command
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| format!("cannot run journalctl: {error}; is systemd installed?"))?;
-        let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err("journalctl has no output".to_owned());
-        };
-        let (mut text, mut said) = (Vec::new(), Vec::new());
-        let (mut out, mut err) = (out.take(OUTPUT_BYTES_MAX), err.take(OUTPUT_BYTES_MAX));
-        let read = tokio::try_join!(out.read_to_end(&mut text), err.read_to_end(&mut said));
-        read.map_err(|error| format!("cannot read from journalctl: {error}"))?;
-        if u64::try_from(text.len()).is_ok_and(|len| len < OUTPUT_BYTES_MAX) {
-            let status = child.wait().await.map_err(|error| error.to_string())?;
-            if !status.success() {
-                let said = String::from_utf8_lossy(&said);
-                return Err(format!("journalctl ended with {status}: {}", said.trim()));
+        let mut all = BTreeMap::new();
+        while let Ok(Some(read)) = timeout_at(until.into(), readers.join_next()).await {
+            // One that broke is named below: it is not among those that are there.
+            if let Ok((kind, found)) = read {
+                all.insert(kind, found);
             }
         }
-        let lines = last_lines(&text);
-        if lines.is_empty() {
-            return Err(format!(
-                "no lines of {unit}; may this user read the journal (group systemd-journal)?"
-            ));
-        }
-        Ok(lines)
+        let mut captured = Captured {
+            incident: asked.incident,
+            intent: asked.intent,
+            at: host_clock::now(),
+            journal: Vec::new(),
+            cgroup: BTreeMap::new(),
+            parts: Vec::new(),
+            missing: Vec::new(),
+        };
+        put_together(&wanted, all, &mut captured);
+        captured
     }
 
-    /// Files of the unit's memory cgroup; on a hybrid host its v1 one.
-    fn memory_files(&self, unit: &UnitName, missing: &mut Vec<String>) -> BTreeMap<String, String> {
-        let Some(path) = self.subjects.path_of(unit) else {
-            missing.push(format!("cgroup: none was seen for {unit}"));
-            return BTreeMap::new();
+    /// Everything of one kind.
+    async fn read(self, wanted: Wanted, scene: Arc<Scene>) -> Found {
+        let Wanted { kind, count } = wanted;
+        match kind {
+            // The decision before the step has recorded it.
+            CaptureKind::UnitSnapshot => Found::default(),
+            CaptureKind::JournalTail => {
+                journal::unit(self.journal_dir, scene.unit.clone(), count).await
+            }
+            CaptureKind::KernelLog => journal::kernel(self.journal_dir, count).await,
+            CaptureKind::CoredumpNewest => journal::coredump(self.journal_dir, scene).await,
+            CaptureKind::ClockSources => clock::sources(scene).await,
+            #[cfg(feature = "dbus")]
+            CaptureKind::SystemdJobs => systemd::jobs(self.bus_address).await,
+            #[cfg(feature = "dbus")]
+            CaptureKind::UnitFiles => systemd::files(self.bus_address, scene).await,
+            _ => aside(move || read_files(kind, count, &scene)).await,
+        }
+    }
+}
+
+/// What is read from files alone, and may block.
+fn read_files(kind: CaptureKind, count: u32, scene: &Scene) -> Found {
+    match kind {
+        CaptureKind::CgroupMemory => cgroup::memory(scene),
+        CaptureKind::CgroupCpu | CaptureKind::CgroupIo => cgroup::lines(kind, scene),
+        CaptureKind::ProcSmapsTop => memory::top(scene, count),
+        CaptureKind::ProcStacks => stacks::top(scene, count),
+        CaptureKind::ProcFdsTop => files::top(scene, count),
+        CaptureKind::ProcTree => process::tree(scene),
+        CaptureKind::DiskUsageTop => disk::usage(scene, count),
+        CaptureKind::DiskDeletedOpen => files::deleted(scene, count),
+        CaptureKind::MdStatus => kernel::md(&scene.proc, Path::new("/sys")),
+        CaptureKind::NetSocketsTop => net::top(scene, count),
+        CaptureKind::NetCounters => counters::all(scene),
+        CaptureKind::NetAddresses => addresses::all(scene),
+        CaptureKind::SysctlValues => kernel::settings(&scene.proc),
+        CaptureKind::PackageHistory => packages::history(scene, count),
+        CaptureKind::CertificateChain => match &scene.certificate {
+            Some(path) => Found::of(certificate_chain(&scene.below_root(path))),
+            None => Found::nothing("the incident is about no certificate's file"),
+        },
+        CaptureKind::UnitSnapshot
+        | CaptureKind::JournalTail
+        | CaptureKind::KernelLog
+        | CaptureKind::CoredumpNewest
+        | CaptureKind::ClockSources
+        | CaptureKind::SystemdJobs
+        | CaptureKind::UnitFiles => Found::nothing("this build cannot read it"),
+    }
+}
+
+/// What was read, in the order that it was asked for, as far as it fits; and all that is missing.
+fn put_together(wanted: &[Wanted], mut all: BTreeMap<CaptureKind, Found>, captured: &mut Captured) {
+    let mut missing = Vec::new();
+    let mut room = PARTS_BYTES_MAX;
+    for wanted in wanted {
+        // Under these names they have always been told.
+        let name = match wanted.kind {
+            CaptureKind::JournalTail => "journal".to_owned(),
+            CaptureKind::CgroupMemory => "cgroup".to_owned(),
+            _ => wanted.to_string(),
         };
-        let v1 = Path::new("/sys/fs/cgroup/memory");
-        let v2 = v2_root().map(|root| (root, V2_FILES));
-        let trees = v2.into_iter().chain([(v1.to_owned(), V1_FILES)]);
-        let mut files = BTreeMap::new();
-        for (root, names) in trees {
-            let dir = root.join(path.trim_start_matches('/'));
-            for name in names {
-                if let Ok(text) = fs::read_to_string(dir.join(name)) {
-                    files.insert(
-                        name.to_owned(),
-                        cut(text.trim_end(), FILE_BYTES_MAX).to_owned(),
-                    );
+        let Some(found) = all.remove(&wanted.kind) else {
+            missing.push(format!("{name}: not ready within {WAIT_MAX:?}"));
+            continue;
+        };
+        let told = found.missing.iter().map(|why| format!("{name}: {why}"));
+        missing.extend(told);
+        match wanted.kind {
+            CaptureKind::UnitSnapshot => {}
+            CaptureKind::JournalTail => captured.journal = found.lines,
+            CaptureKind::CgroupMemory => captured.cgroup = found.files,
+            // It has nothing but a reason why.
+            _ if found.lines.is_empty() && !found.missing.is_empty() => {}
+            _ => {
+                let (part, left_out) = Part::bounded(*wanted, found.lines, room);
+                room = room.saturating_sub(part.bytes());
+                if left_out > 0 {
+                    missing.push(format!("{name}: {left_out} more lines; there is no room"));
                 }
+                captured.parts.push(part);
             }
         }
-        if files.is_empty() {
-            missing.push(format!(
-                "cgroup: {path} has no memory files (gone, or not accounted)"
-            ));
-        }
-        files
     }
-}
-
-/// The last lines of a text, oldest first, each cut.
-fn last_lines(text: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(text);
-    let lines: Vec<_> = text.lines().collect();
-    let from = lines.len().saturating_sub(LINES_MAX);
-    lines[from..]
-        .iter()
-        .map(|line| cut(line, LINE_BYTES_MAX).to_owned())
-        .collect()
-}
-
-/// The first `bytes_max` bytes, not breaking a character.
-fn cut(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
+    let more = missing.len().saturating_sub(MISSING_MAX);
+    missing.truncate(MISSING_MAX);
+    captured.missing = missing.iter().map(|why| plain(why)).collect();
+    if more > 0 {
+        captured.missing.push(format!("and {more} more"));
+    }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_lines_are_kept_and_cut() {
-        let long = "é".repeat(LINE_BYTES_MAX);
-        let text: String = (0..LINES_MAX + 5)
-            .map(|n| format!("{n}\n"))
-            .chain([long])
-            .collect();
-        let lines = last_lines(text.as_bytes());
-        assert_eq!(lines.len(), LINES_MAX);
-        assert_eq!(lines[0], "6");
-        assert!(lines[LINES_MAX - 1].len() <= LINE_BYTES_MAX);
-        assert!(lines[LINES_MAX - 1].chars().all(|c| c == 'é'));
-        assert!(last_lines(b"").is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_is_missing_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let capture = Capture {
-            subjects: Subjects::over(None, "", 4),
-            journal_dir: Some(dir.path().to_owned()),
-        };
-        let unit = UnitName::new("nosuch.service").unwrap();
-        let intent = IntentId("inc_x/1.1".to_owned());
-        let captured = capture
-            .capture(IncidentId("inc_x".to_owned()), intent, &unit)
-            .await;
-        assert!(captured.journal.is_empty() && captured.cgroup.is_empty());
-        assert_eq!(captured.missing.len(), 2, "{:?}", captured.missing);
-        assert!(
-            captured.missing[0].starts_with("journal: "),
-            "{:?}",
-            captured.missing
-        );
-        assert!(
-            captured.missing[1].starts_with("cgroup: "),
-            "{:?}",
-            captured.missing
-        );
-    }
-}
+#[path = "capture/tests.rs"]
+mod tests;

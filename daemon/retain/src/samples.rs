@@ -6,6 +6,7 @@ use hostmedic_model::{
     advice::{Advice, Lowered, Said},
     anomaly::{Anomaly, Forecast, Severity},
     calendar::{Calendar, CalendarReading, Due, Purpose},
+    capture::Part,
     command::{Command, Inhibit, Judgement, Operator, Proposal},
     decision::{Decision, GuardVerdict, PlaybookRef, Stance, Verdict},
     incident::{Evidence, Incident, IncidentId, IncidentStatus},
@@ -427,6 +428,10 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
             at,
             journal: vec!["18446744073709551615".into(), "line\n".into()],
             cgroup: BTreeMap::from([("memory.max".into(), "max".into())]),
+            parts: vec![Part {
+                name: "proc.tree".into(),
+                lines: vec!["42 S web: web --token=(secret)".into()],
+            }],
             missing: vec![],
         }),
         Body::Indeterminate {

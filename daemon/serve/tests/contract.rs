@@ -144,6 +144,7 @@ fn closed_schemas_refuse_an_unknown_key_and_a_missing_one() {
                     // What older records do not have.
                     "Incident" => &["parent", "similar"],
                     "Matched" => &["advice"],
+                    "Body" => &["parts"],
                     "Anomaly" | "Evidence" => &["forecast", "together"],
                     _ => &[],
                 };

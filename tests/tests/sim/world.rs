@@ -352,13 +352,13 @@ impl SimWorld {
                 Effect::Capture {
                     incident, intent, ..
                 } => {
-                    let at = self.now();
                     self.answer(Wake::Captured(Captured {
                         incident,
                         intent,
-                        at,
+                        at: self.now(),
                         journal: Vec::new(),
                         cgroup: BTreeMap::new(),
+                        parts: Vec::new(),
                         missing: Vec::new(),
                     }));
                 }

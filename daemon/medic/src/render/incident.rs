@@ -195,6 +195,16 @@ fn captured(captured: &Captured, distance: &str, style: Style) -> String {
         }
         text += &table.render(style);
     }
+    for part in &captured.parts {
+        let name = clean(&part.name);
+        text += &format!("\n{}\n", head(&name.to_uppercase()));
+        for line in &part.lines {
+            text += &format!("  {}\n", clean(line));
+        }
+        if part.lines.is_empty() {
+            text += "  (nothing)\n";
+        }
+    }
     if !captured.missing.is_empty() {
         text += &format!("\n{}\n", head("COULD NOT BE CAPTURED"));
         for missing in &captured.missing {

@@ -155,6 +155,14 @@ pub(crate) fn summary(body: &Body) -> (&'static str, String, Option<Tone>) {
                 count(captured.journal.len(), "journal line"),
                 count(captured.cgroup.len(), "cgroup file")
             );
+            if !captured.parts.is_empty() {
+                let names: Vec<_> = captured
+                    .parts
+                    .iter()
+                    .map(|part| part.name.as_str())
+                    .collect();
+                text += &format!(", {}", names.join(", "));
+            }
             if !captured.missing.is_empty() {
                 text += &format!(", {} missing", captured.missing.len());
             }

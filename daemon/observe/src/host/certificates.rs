@@ -7,6 +7,7 @@
 //! Files change seldom and may lie on a file system that does not answer, so a thread reads them
 //! once an hour; the numbers between are computed.
 
+mod chain;
 mod read;
 
 use std::{
@@ -19,6 +20,7 @@ use std::{
 use hostmedic_model::{sample::Measure, subject::Subject, time::At};
 use serde::Deserialize;
 
+pub use self::chain::certificate_chain;
 use self::read::{Found, Validity, find};
 use super::{SourceProblem, Taken};
 

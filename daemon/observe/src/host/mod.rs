@@ -32,7 +32,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use certificates::CertificatesConfig;
+pub use certificates::{CertificatesConfig, certificate_chain};
 pub use cost::{CostMeter, OwnCost};
 pub use psi::{PressureOptions, Threshold};
 pub use signals::HostSignals;

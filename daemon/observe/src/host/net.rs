@@ -22,7 +22,8 @@ use hostmedic_model::{
     time::At,
 };
 
-use self::parse::{columns, named_counters, softnet_drops};
+pub use self::parse::named_counters;
+use self::parse::{columns, softnet_drops};
 pub use self::reconcile::{InterfaceDrops, reconcile};
 use super::{SourceProblem, rise::Rises};
 

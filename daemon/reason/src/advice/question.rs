@@ -1,6 +1,6 @@
 //! What a language model is asked. What came from the host stands in it as one quoted string.
 //!
-//! The incident's text is cleaned already (`describe/scrub.rs`): no secrets, no ids. It is still made
+//! The incident's text is cleaned already (`model/src/scrub.rs`): no secrets, no ids. It is still made
 //! of names that anybody may have chosen, so it is data here: encoded as one JSON string on one line,
 //! between two lines that carry the hash of what they enclose. Nothing inside can end the string or
 //! the line, and who could write the closing line would have to know a hash of what it is part of.

@@ -1,7 +1,7 @@
 //! A line of a log as words, without secrets and without what differs from run to run: numbers,
 //! ids, addresses, paths and quotations become a word in brackets.
 
-use crate::describe::scrub;
+use hostmedic_model::scrub::scrub;
 
 /// Words of a line that count, and their letters: beyond it lines hardly differ in kind.
 const WORDS_MAX: usize = 24;

@@ -78,7 +78,7 @@ pub fn words() -> Vec<Word> {
         Word {
             kind: "capture",
             name: capture.name,
-            exists: capture.is_taken(None),
+            exists: capture.kind.is_some(),
             says: capture.says,
             takes: capture
                 .counts

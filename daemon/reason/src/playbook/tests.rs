@@ -54,6 +54,11 @@ fn good_playbook_is_read_whole() {
     assert_eq!(playbook.phase_max, Phase::Autonomous);
     assert_eq!(playbook.missing, [""; 0]);
     assert_eq!(playbook.pre_checks.len(), 4);
+    let captures: Vec<_> = playbook.captures.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        captures,
+        ["unit.snapshot", "journal.tail(30)", "cgroup.memory"]
+    );
     let Remedy::Steps { steps, verify } = playbook.remedy else {
         panic!("no steps")
     };
@@ -338,6 +343,32 @@ fn what_the_engine_cannot_do_is_counted_and_only_observed() {
     let playbook = parse(FILE, &unheard).unwrap();
     assert_eq!(playbook.missing, ["signal kernel.fork_storm"]);
     assert!(matches!(playbook.trigger[0], Condition::Unseen(_)));
+}
+
+#[test]
+fn evidence_is_asked_for_with_its_number_and_what_cannot_be_had_is_counted() {
+    let with =
+        |asked: &str| GOOD.replacen("unit.snapshot, journal.tail(30), cgroup.memory", asked, 1);
+    let playbook = parse(
+        FILE,
+        &with("proc.stacks(3), proc.tree, net.sockets_top, disk.smart"),
+    )
+    .unwrap();
+    let captures: Vec<_> = playbook.captures.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        captures,
+        ["proc.stacks(3)", "proc.tree", "net.sockets_top(20)"]
+    );
+    assert_eq!(playbook.missing, ["capture disk.smart"]);
+    for bad in [
+        "proc.stacks(21)",
+        "proc.stacks(0)",
+        "proc.tree(1)",
+        "proc.stacks(-1)",
+        "proc",
+    ] {
+        assert!(parse(FILE, &with(bad)).is_err(), "{bad}");
+    }
 }
 
 #[test]

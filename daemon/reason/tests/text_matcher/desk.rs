@@ -210,6 +210,7 @@ impl Desk {
                     at: self.now,
                     journal: Vec::new(),
                     cgroup: std::collections::BTreeMap::new(),
+                    parts: Vec::new(),
                     missing: Vec::new(),
                 })),
                 Effect::Act(intent) => {

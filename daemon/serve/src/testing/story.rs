@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use hostmedic_model::{
     anomaly::{Anomaly, Forecast, Severity},
     calendar::{Activity, Calendar, CalendarReading, Due, Inhibitor, Purpose},
+    capture::Part,
     command::{Operator, Proposal},
     decision::{Decision, GuardVerdict, PlaybookRef, Stance, Verdict},
     incident::{Evidence, Incident, IncidentId, IncidentStatus},
@@ -393,6 +394,19 @@ fn captured() -> Captured {
             ("memory.events".to_owned(), "oom 1\noom_kill 1\n".to_owned()),
             ("memory.max".to_owned(), "67108864\n".to_owned()),
         ]),
+        parts: vec![
+            Part {
+                name: "proc.tree".to_owned(),
+                lines: vec![
+                    "4242 S web, 12 threads: web serve --token=(secret)".to_owned(),
+                    "  4250 D worker, 1 thread: web worker".to_owned(),
+                ],
+            },
+            Part {
+                name: "systemd.jobs".to_owned(),
+                lines: vec![],
+            },
+        ],
         missing: vec!["memory.peak: not there on this kernel".to_owned()],
     }
 }

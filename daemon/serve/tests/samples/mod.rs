@@ -10,6 +10,7 @@ mod playbooks;
 use hostmedic_model::{
     anomaly::Severity,
     calendar::{CalendarReading, Purpose},
+    capture::CaptureKind,
     command::{Command, Judgement, Operator},
     decision::{Stance, Verdict},
     incident::{Evidence, IncidentId, IncidentStatus},
@@ -414,6 +415,10 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
     vec![
         words!(ActiveState: Active, Reloading, Refreshing, Inactive, Failed, Activating,
             Deactivating, Maintenance, Unknown),
+        words!(CaptureKind: UnitSnapshot, JournalTail, CgroupMemory, CgroupCpu, CgroupIo, KernelLog,
+            ProcSmapsTop, ProcStacks, ProcFdsTop, ProcTree, CoredumpNewest, DiskUsageTop,
+            DiskDeletedOpen, MdStatus, NetSocketsTop, NetCounters, NetAddresses, SysctlValues,
+            SystemdJobs, UnitFiles, PackageHistory, ClockSources, CertificateChain),
         words!(Coverage: Captured, Degraded, Absent),
         words!(BlockOperation: Read, Write, Flush, Discard, SecureErase, WriteZeroes, Zone, Other),
         words!(DropPlace: Kernel, Receive, Transmit, Backlog),

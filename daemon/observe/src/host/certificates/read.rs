@@ -131,7 +131,7 @@ fn list<'a>(
 
 /// Why a file gives no certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Unread {
+pub(super) enum Unread {
     Denied,
     Io(String),
     NoFile,
@@ -163,7 +163,7 @@ impl fmt::Display for Unread {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Unread> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unread> {
     // Opening a pipe would wait for its other end.
     let file = OpenOptions::new()
         .read(true)
@@ -183,23 +183,26 @@ fn read(path: &Path) -> Result<Vec<u8>, Unread> {
 /// Begin and end of the first certificate, its issuer and its serial number. PEM (RFC 7468), also
 /// with a key before it, or DER.
 fn parse(bytes: &[u8]) -> Result<(i64, i64, Vec<u8>, Vec<u8>), Unread> {
+    let first = ders(bytes, 1).into_iter().next();
+    first.map_or(Err(Unread::NoCertificate), |der| validity(&der))
+}
+
+/// The first `count` certificates of a file in their binary form.
+pub(super) fn ders(bytes: &[u8], count: usize) -> Vec<Vec<u8>> {
     // A SEQUENCE: no text begins with it.
     if let [0x30, second, ..] = bytes
         && *second >= 0x80
     {
-        return validity(bytes);
+        return vec![bytes.to_vec()];
     }
-    for block in Pem::iter_from_buffer(bytes) {
-        // A block that is cut off is the last one.
-        let Ok(block) = block else { break };
-        if matches!(
-            block.label.as_str(),
-            "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE"
-        ) {
-            return validity(&block.contents);
-        }
-    }
-    Err(Unread::NoCertificate)
+    // A block that is cut off is the last one.
+    let blocks = Pem::iter_from_buffer(bytes).map_while(Result::ok);
+    let labels = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
+    blocks
+        .filter(|block| labels.contains(&block.label.as_str()))
+        .map(|block| block.contents)
+        .take(count)
+        .collect()
 }
 
 fn validity(der: &[u8]) -> Result<(i64, i64, Vec<u8>, Vec<u8>), Unread> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// One protocol's counters of `/proc/net/netstat` or `/proc/net/snmp`, which have for each a line
 /// of names and a line of numbers, both under the protocol's name. Some numbers of `snmp` are
 /// negative (`MaxConn`); they are no counters and left out.
-pub(super) fn named_counters<'a>(text: &'a str, protocol: &str) -> BTreeMap<&'a str, u64> {
+pub fn named_counters<'a>(text: &'a str, protocol: &str) -> BTreeMap<&'a str, u64> {
     let of_protocol = |line: &'a str| line.strip_prefix(protocol)?.strip_prefix(':');
     let mut lines = text.lines().filter_map(of_protocol);
     let (Some(names), Some(numbers)) = (lines.next(), lines.next()) else {

@@ -50,7 +50,7 @@ impl Judge<'_> {
             .map_or_else(Limits::default, |limits| self.limits(limits));
         let escalate = self.need(document, "escalate", document.escalate.as_ref());
         let reason = escalate.map(|escalate| self.escalate(escalate, document.steps.is_none()));
-        self.captures(document);
+        let captures = self.captures(document);
         self.controls(document);
         let mut made = Made {
             phase: Phase::Autonomous,
@@ -82,6 +82,7 @@ impl Judge<'_> {
             none,
             class,
             pre_checks: made.pre_checks,
+            captures,
             remedy: made.remedy,
             limits,
             phase_max,
@@ -325,6 +326,7 @@ impl Judge<'_> {
             none: Vec::new(),
             class: RiskClass::ReadOnly,
             pre_checks: Vec::new(),
+            captures: Vec::new(),
             remedy: Remedy::Unbuilt(only.clone()),
             limits: Limits::default(),
             phase_max: Phase::Observe,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hostmedic_model::playbook::Describe;
+use hostmedic_model::{capture::Wanted, playbook::Describe};
 
 use super::Judge;
 use crate::playbook::{
@@ -210,10 +210,12 @@ impl Judge<'_> {
         }
     }
 
-    pub(super) fn captures(&mut self, document: &Document) {
+    /// What is to be captured; what cannot be yet is noted as missing.
+    pub(super) fn captures(&mut self, document: &Document) -> Vec<Wanted> {
         let Some(list) = &document.capture else {
-            return;
+            return Vec::new();
         };
+        let mut wanted = Vec::new();
         if list.value.is_empty() {
             self.findings.error(
                 "empty",
@@ -249,10 +251,13 @@ impl Judge<'_> {
                     let message = format!("{} takes 1 to {most} {what}", entry.name);
                     self.findings.error("range", capture.place, message);
                 }
-                _ if entry.is_taken(count) => {}
-                _ => self.miss(format!("capture {}", capture.value)),
+                _ => match entry.kind {
+                    Some(kind) => wanted.push(Wanted::new(kind, count)),
+                    None => self.miss(format!("capture {}", capture.value)),
+                },
             }
         }
+        wanted
     }
 
     pub(super) fn controls(&mut self, document: &Document) {

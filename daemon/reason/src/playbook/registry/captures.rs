@@ -1,5 +1,7 @@
 //! Evidence that can be taken before the first step. Each has a bound of its own in time and size.
 
+use hostmedic_model::capture::{CaptureKind, Counted};
+
 use super::entry;
 
 /// One kind of evidence.
@@ -9,42 +11,38 @@ pub struct Capture {
     pub name: &'static str,
     /// What `(N)` after the name counts, and its most; `None` where nothing is counted.
     pub counts: Option<(&'static str, u32)>,
-    /// Whether the daemon takes it today, and up to which count.
-    taken: Option<u32>,
+    /// What the daemon takes for it; `None` while it cannot.
+    pub kind: Option<CaptureKind>,
     /// What it is.
     pub says: &'static str,
 }
 
 entry!(Capture);
 
-impl Capture {
-    /// Whether the daemon takes it today, up to `count`.
-    pub fn is_taken(&self, count: Option<u32>) -> bool {
-        self.taken
-            .is_some_and(|most| count.is_none_or(|count| count <= most))
-    }
-}
-
-const fn c(name: &'static str, counts: Option<(&'static str, u32)>, says: &'static str) -> Capture {
-    Capture {
-        name,
-        counts,
-        taken: None,
-        says,
-    }
-}
-
-/// `respond/src/capture.rs` takes these before every first step.
-const fn taken(
+/// One that nothing takes yet.
+const fn absent(
     name: &'static str,
     counts: Option<(&'static str, u32)>,
-    most: u32,
     says: &'static str,
 ) -> Capture {
     Capture {
         name,
         counts,
-        taken: Some(most),
+        kind: None,
+        says,
+    }
+}
+
+/// One that the daemon takes.
+const fn taken(kind: CaptureKind, says: &'static str) -> Capture {
+    let counts = match kind.counts() {
+        Some(Counted { what, most, .. }) => Some((what, most)),
+        None => None,
+    };
+    Capture {
+        name: kind.word(),
+        counts,
+        kind: Some(kind),
         says,
     }
 }
@@ -52,80 +50,69 @@ const fn taken(
 /// Every kind of evidence.
 pub const ALL: &[Capture] = &[
     taken(
-        "unit.snapshot",
-        None,
-        1,
+        CaptureKind::UnitSnapshot,
         "the unit's state, closure, limits and last exit",
     ),
+    taken(CaptureKind::JournalTail, "the unit's newest journal lines"),
+    taken(CaptureKind::CgroupMemory, "the memory files of its cgroup"),
+    taken(CaptureKind::CgroupCpu, "the CPU files of its cgroup"),
+    taken(CaptureKind::CgroupIo, "the I/O files of its cgroup"),
+    taken(CaptureKind::KernelLog, "the kernel's newest lines"),
     taken(
-        "journal.tail",
-        Some(("lines", 500)),
-        30,
-        "the unit's newest journal lines",
+        CaptureKind::ProcSmapsTop,
+        "memory and memory maps of its largest processes",
     ),
-    taken("cgroup.memory", None, 1, "the memory files of its cgroup"),
-    c("cgroup.cpu", None, "the CPU files of its cgroup"),
-    c("cgroup.io", None, "the I/O files of its cgroup"),
-    c(
-        "kernel.log",
-        Some(("lines", 200)),
-        "the kernel's newest lines",
-    ),
-    c(
-        "proc.smaps_top",
-        Some(("processes", 20)),
-        "memory maps of its largest processes",
-    ),
-    c(
-        "proc.stacks",
-        Some(("processes", 20)),
+    taken(
+        CaptureKind::ProcStacks,
         "kernel stacks of its waiting tasks",
     ),
-    c(
-        "proc.fds_top",
-        Some(("processes", 20)),
+    taken(
+        CaptureKind::ProcFdsTop,
         "open files of its fullest processes",
     ),
-    c("proc.tree", None, "its processes and who began whom"),
-    c("coredump.newest", None, "where its newest core dump lies"),
-    c(
-        "disk.usage_top",
-        Some(("directories", 50)),
-        "the largest directories of a mount",
+    taken(CaptureKind::ProcTree, "its processes and who began whom"),
+    taken(
+        CaptureKind::CoredumpNewest,
+        "where its newest core dump lies",
     ),
-    c(
-        "disk.deleted_open",
-        Some(("files", 50)),
+    taken(
+        CaptureKind::DiskUsageTop,
+        "the largest directories of the incident's mount",
+    ),
+    taken(
+        CaptureKind::DiskDeletedOpen,
         "deleted files that are still open",
     ),
-    c("disk.smart", None, "a device's own account of its health"),
-    c("md.status", None, "arrays and how far a resync is"),
-    c(
-        "net.sockets_top",
-        Some(("sockets", 50)),
+    absent("disk.smart", None, "a device's own account of its health"),
+    taken(CaptureKind::MdStatus, "arrays and how far a resync is"),
+    taken(
+        CaptureKind::NetSocketsTop,
         "its sockets, the fullest queues first",
     ),
-    c("net.counters", None, "counters of interfaces and of TCP"),
-    c("net.addresses", None, "addresses, routes and leases"),
-    c(
-        "sysctl.values",
-        None,
-        "the kernel settings that a step would change",
+    taken(
+        CaptureKind::NetCounters,
+        "counters of interfaces and of TCP",
     ),
-    c("systemd.jobs", None, "jobs that run and wait"),
-    c("unit.files", None, "unit file, drop-ins and their hashes"),
-    c(
-        "package.history",
-        Some(("transactions", 20)),
+    taken(CaptureKind::NetAddresses, "addresses, routes and leases"),
+    taken(
+        CaptureKind::SysctlValues,
+        "the kernel settings that steps change, and those beside them",
+    ),
+    taken(CaptureKind::SystemdJobs, "jobs that run and wait"),
+    taken(
+        CaptureKind::UnitFiles,
+        "paths and hashes of its unit file and drop-ins",
+    ),
+    taken(
+        CaptureKind::PackageHistory,
         "the newest package transactions",
     ),
-    c("clock.sources", None, "time sources and their offsets"),
-    c(
-        "certificate.chain",
-        None,
-        "the certificate on disk and the one that is served",
+    taken(CaptureKind::ClockSources, "time sources and their offsets"),
+    taken(
+        CaptureKind::CertificateChain,
+        "the certificates in the incident's file: names, issuers, validity, hashes",
     ),
-    c(
+    absent(
         "database.activity",
         Some(("sessions", 100)),
         "sessions of a database, without their data",

@@ -71,3 +71,15 @@ fn the_nearest_name_is_found() {
     assert_eq!(nearest(names, "kernel.oomkill"), Some("kernel.oom_kill"));
     assert_eq!(nearest(names, "zzz"), None);
 }
+
+/// Goal: what can be captured can be asked for by its word, and nothing else is said to be there.
+#[test]
+fn every_kind_of_evidence_has_its_word() {
+    use hostmedic_model::capture::CaptureKind;
+    for kind in CaptureKind::ALL {
+        let entry = find(captures::ALL, kind.word());
+        assert_eq!(entry.and_then(|entry| entry.kind), Some(kind));
+    }
+    let taken = captures::ALL.iter().filter(|entry| entry.kind.is_some());
+    assert_eq!(taken.count(), CaptureKind::ALL.len());
+}

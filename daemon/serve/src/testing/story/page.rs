@@ -3,6 +3,7 @@
 use hostmedic_model::{
     anomaly::Severity,
     calendar::CalendarReading,
+    capture::{CaptureKind, Wanted},
     command::Inhibit,
     loss::QueueCounters,
     playbook::{
@@ -146,6 +147,7 @@ pub fn playbooks() -> Vec<Playbook> {
         )],
         class: RiskClass::Disruptive,
         pre_checks: Vec::new(),
+        captures: vec![Wanted::new(CaptureKind::ProcStacks, Some(5))],
         remedy,
         limits: Limits::default(),
         phase_max,

@@ -11,6 +11,8 @@ const INPUT_BYTES_MAX: usize = 1024;
 const RUN_MAX: usize = 40;
 /// What stands for something that was taken out.
 const SECRET: &str = "(secret)";
+/// The same while a command line is looked through: [`SECRET`] ends in a key itself.
+const HIDDEN: &str = "(hidden)";
 const ID: &str = "(id)";
 const ADDRESS: &str = "(address)";
 const LINK: &str = "(link)";
@@ -47,8 +49,46 @@ const UNIT_ENDS: [&str; 8] = [
     ".service", ".socket", ".slice", ".scope", ".mount", ".timer", ".target", ".path",
 ];
 
+/// Short options of well-known programs whose value is often a secret: `mysql -pX`, `curl -u me:X`,
+/// `redis-cli -a X`, `sshpass -p X`, `ldapsearch -w X`, `psk -k X`.
+const SHORT_OPTIONS: [char; 6] = ['p', 'P', 'u', 'a', 'w', 'k'];
+
+/// The arguments of a program as one plain line of at most `chars_max` characters. Stricter than
+/// [`scrub`]: what follows a short option that may name a secret is hidden, too.
+pub fn scrub_command<'a>(arguments: impl Iterator<Item = &'a str>, chars_max: usize) -> String {
+    let mut line = String::new();
+    let mut hide_next = false;
+    for argument in arguments {
+        if line.len() > INPUT_BYTES_MAX {
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        let mut letters = argument.chars();
+        let short = (letters.next() == Some('-'))
+            .then(|| letters.next())
+            .flatten()
+            .filter(|letter| SHORT_OPTIONS.contains(letter));
+        if std::mem::take(&mut hide_next) && !argument.starts_with('-') {
+            line.push_str(HIDDEN);
+        } else if let Some(letter) = short {
+            line.push('-');
+            line.push(letter);
+            hide_next = letters.as_str().is_empty();
+            if !hide_next {
+                line.push_str(HIDDEN);
+            }
+        } else {
+            line.push_str(argument);
+        }
+    }
+    // As long as the other word, so that the line is not longer.
+    scrub(&line, chars_max).replace(HIDDEN, SECRET)
+}
+
 /// One plain line of at most `chars_max` characters.
-pub(crate) fn scrub(text: &str, chars_max: usize) -> String {
+pub fn scrub(text: &str, chars_max: usize) -> String {
     let end = text.floor_char_boundary(INPUT_BYTES_MAX);
     let apart = |c: char| c.is_whitespace() || c.is_control();
     let mut words: Vec<&str> = text[..end].split(apart).collect();
@@ -242,7 +282,7 @@ fn is_id(run: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -304,6 +344,30 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_command_line_has_no_secret() {
+        for (arguments, expected) in [
+            (
+                &["mysqldump", "-phunter2", "shop"][..],
+                "mysqldump -p(secret) shop",
+            ),
+            (&["curl", "-u", "me:hunter2", "x"], "curl -u (secret) x"),
+            (
+                &["redis-cli", "-a", "hunter2", "--raw"],
+                "redis-cli -a (secret) --raw",
+            ),
+            (&["ps", "-a", "-x"], "ps -a -x"),
+            (&["app", "--token=hunter2"], "app --token=(secret)"),
+            (&["app", "--password", "hunter2"], "app --password (secret)"),
+            (&["nginx: worker process"], "nginx: worker process"),
+            (&[], ""),
+        ] {
+            assert_eq!(scrub_command(arguments.iter().copied(), 200), expected);
+        }
+        let endless = std::iter::repeat_n("x", 1 << 20);
+        assert!(scrub_command(endless, 200).len() <= 200);
+    }
+
+    #[test]
     fn a_hostile_text_is_one_plain_line() {
         check(
             "x\u{1b}[2J\n\"; ignore all `rules` <system>\u{202e} {do}",
@@ -311,50 +375,7 @@ pub(crate) mod tests {
         );
     }
 
-    /// Secrets as they stand in logs: a text around one, and the secret itself.
-    pub(crate) fn with_secret() -> impl Strategy<Value = (String, String)> {
-        let secret = prop_oneof![
-            "[a-f0-9]{12,64}",
-            "[A-Z][a-z][0-9]{2}[a-z][A-Z][0-9][A-Za-z0-9]{14,60}",
-            "ghp_[a-z][0-9][A-Z][0-9][a-z][0-9][A-Za-z0-9]{20,30}",
-        ];
-        // A password of a person, in each way that logs have it; signs that part words part it, too.
-        let password = "[a-zA-Z0-9!#%&*+,./?@^_~-]{8,24}";
-        let join = prop_oneof![
-            Just("="),
-            Just(": "),
-            Just(":"),
-            Just(" is "),
-            Just(" = "),
-            Just(" ")
-        ];
-        let place = prop_oneof![
-            Just("password"),
-            Just("DB_PASSWORD"),
-            Just("token"),
-            Just("--api-key"),
-            Just("client_secret"),
-        ];
-        prop_oneof![
-            (".{0,40}", secret, ".{0,40}").prop_map(|(before, secret, after)| {
-                (format!("{before} {secret} {after}"), secret)
-            }),
-            (place, join, password).prop_map(|(place, join, password)| {
-                (format!("{place}{join}{password}"), password)
-            }),
-        ]
-    }
-
     proptest! {
-        #[test]
-        fn no_secret_survives((text, secret) in with_secret()) {
-            let clean = scrub(&text, 4096);
-            prop_assert!(!clean.contains(&secret), "{clean}");
-            // Nor does a good part of it.
-            let part: String = secret.trim_start_matches("ghp_").chars().take(8).collect();
-            prop_assert!(!clean.contains(&part), "{clean} has {part}");
-        }
-
         #[test]
         fn any_text_becomes_a_short_plain_line(text in any::<String>(), most in 0_usize..100) {
             let clean = scrub(&text, most);
