@@ -17,6 +17,7 @@ pub mod matched;
 pub mod notice;
 pub mod outcome;
 pub mod playbook;
+pub mod property;
 pub mod record;
 pub mod sample;
 pub mod signal;

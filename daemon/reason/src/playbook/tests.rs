@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod groups;
+mod settings;
 
 const GOOD: &str = include_str!("../../../../playbooks/unit-oom-killed.yaml");
 const FILE: &str = "x/unit-oom-killed.yaml";
