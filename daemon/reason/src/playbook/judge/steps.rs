@@ -206,9 +206,8 @@ impl Judge<'_> {
         }
     }
 
-    /// What says `rollback` must have something to take back, and what is there to take back must be
-    /// asked for.
-    pub(super) fn rollback_is_asked_for(
+    /// What says `rollback` must have something to take back.
+    pub(super) fn rollback_is_there(
         &mut self,
         rollback: &Placed<wire::Rollback>,
         list: &PlacedList<wire::Step>,
@@ -227,20 +226,13 @@ impl Judge<'_> {
             .map(|action| action.place)
             .chain(of_checks.map(|action| action.place))
             .next();
-        match (place, rollback.none.is_some()) {
-            (Some(place), true) => self.findings.error_help(
+        if let (Some(place), true) = (place, rollback.none.is_some()) {
+            self.findings.error_help(
                 "rollback",
                 place,
                 "there is nothing to take back: `rollback` says `none`",
                 "write `escalate`",
-            ),
-            (None, false) => self.findings.warning(
-                "rollback",
-                rollback.place,
-                "nothing asks for it, so it would never happen",
-                "write `fail_action: rollback` at the checks without which the steps are taken back",
-            ),
-            _ => {}
+            );
         }
     }
 

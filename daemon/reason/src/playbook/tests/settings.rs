@@ -29,11 +29,15 @@ fn steps(text: &str) -> (Vec<hostmedic_model::playbook::StepTemplate>, Vec<usize
 fn wrong(from: &str, to: &str, rule: &str, says: &str) {
     assert!(CAP.contains(from), "the sample has no `{from}`");
     let checked = check("cap.yaml", &CAP.replacen(from, to, 1));
-    let found = checked.findings.iter().find(|finding| finding.rule == rule);
-    let Some(finding) = found else {
-        panic!("no `{rule}` in {:#?}", checked.findings)
-    };
-    assert!(finding.message.contains(says), "{}", finding.message);
+    let mut found = checked
+        .findings
+        .iter()
+        .filter(|finding| finding.rule == rule);
+    assert!(
+        found.any(|finding| finding.message.contains(says)),
+        "no `{rule}` that says `{says}` in {:#?}",
+        checked.findings
+    );
 }
 
 #[test]
@@ -99,18 +103,6 @@ fn taking_back_is_asked_for_and_possible() {
         "rollback",
         "can be undone",
     );
-    // Without anything that asks for it.
-    let silent = CAP.replacen(", on_failure: rollback", "", 1).replacen(
-        "fail_action: rollback",
-        "fail_action: escalate",
-        1,
-    );
-    let checked = check("cap.yaml", &silent);
-    let found = checked
-        .findings
-        .iter()
-        .find(|finding| finding.rule == "rollback");
-    assert!(found.unwrap().message.contains("would never happen"));
     // Asked for where there is nothing.
     let restart = GOOD.replacen("fail_action: escalate }", "fail_action: rollback }", 9);
     let checked = check(FILE, &restart);
