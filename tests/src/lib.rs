@@ -4,6 +4,8 @@
 //! (no async, no D-Bus) because the demo depends on it too.
 
 mod cgroup;
+#[cfg(feature = "crash")]
+pub mod daemon;
 #[cfg(feature = "kernel")]
 pub mod host;
 #[cfg(feature = "kernel")]

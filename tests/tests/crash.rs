@@ -6,21 +6,16 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{
-    fs,
-    os::unix::process::ExitStatusExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{os::unix::process::ExitStatusExt as _, thread::sleep, time::Duration};
 
 use hostmedic_model::{
     outcome::Verification,
     record::{Body, Record},
 };
-use hostmedic_retain::{store::Store, verify};
-use hostmedic_tests::nspawn::{Nspawn, Options};
+use hostmedic_tests::{
+    daemon::Stage,
+    nspawn::{Nspawn, Options},
+};
 
 /// Every point, and whether systemd had been asked by then.
 const POINTS: [(&str, Asked); 11] = [
@@ -81,143 +76,28 @@ rollback: { none: nothing was running before it }
 escalate: { to: [\"notify:oncall\"] }
 ";
 
-/// Longest wait for anything; far above what it takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Stage<'a> {
-    machine: &'a Nspawn,
-    unit: String,
-    dir: tempfile::TempDir,
+/// A unit that notes each of its starts, and a daemon that looks after it.
+fn set<'a>(machine: &'a Nspawn, name: &str) -> (String, Stage<'a>) {
+    let unit = format!("victim-{name}.service");
+    let text = format!(
+        "[Service]\nExecStartPre=/bin/sh -c 'echo start >> /run/starts-{name}'\nExecStart=/bin/sleep infinity\nRestart=no\n"
+    );
+    machine.write_unit(&unit, &text).unwrap();
+    machine.sh(&format!("systemctl start {unit}")).unwrap();
+    let stage = Stage::set(machine, &unit, ("unit-failed-restart.yaml", PLAYBOOK));
+    (unit, stage)
 }
 
-impl Stage<'_> {
-    /// A unit that notes each of its starts, and a daemon's own directory.
-    fn set<'a>(machine: &'a Nspawn, name: &str) -> Stage<'a> {
-        let unit = format!("victim-{name}.service");
-        let text = format!(
-            "[Service]\nExecStartPre=/bin/sh -c 'echo start >> /run/starts-{name}'\nExecStart=/bin/sleep infinity\nRestart=no\n"
-        );
-        machine.write_unit(&unit, &text).unwrap();
-        machine.sh(&format!("systemctl start {unit}")).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let playbooks = dir.path().join("playbooks");
-        fs::create_dir(&playbooks).unwrap();
-        fs::write(playbooks.join("unit-failed-restart.yaml"), PLAYBOOK).unwrap();
-        let config = format!(
-            "state_dir = \"{0}/state\"\nsocket = \"{0}/sock\"\nplaybooks_dir = \"{0}/playbooks\"\n\
-             bus_address = \"{1}\"\ncgroup_below = \"{2}\"\nprobes = false\n\
-             [policy]\nphase = \"autonomous\"\n",
-            dir.path().display(),
-            machine.bus_address(),
-            machine.cgroup_below(),
-        );
-        fs::write(dir.path().join("medicd.toml"), config).unwrap();
-        Stage { machine, unit, dir }
-    }
-
-    /// Starts the daemon and waits until it has seen the units.
-    fn start(&self, crash_at: &str) -> Child {
-        let bins = PathBuf::from(
-            std::env::var_os("HOSTMEDIC_BIN_DIR")
-                .expect("HOSTMEDIC_BIN_DIR: run by `cargo xtask test`"),
-        );
-        let before = self.log().len();
-        let log = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.dir.path().join("log"))
-            .unwrap();
-        let child = Command::new(bins.join("medicd-crash"))
-            .arg("--config")
-            .arg(self.dir.path().join("medicd.toml"))
-            .env("HOSTMEDIC_CRASH_AT", crash_at)
-            .env("RUST_LOG", "debug")
-            .stdin(Stdio::null())
-            .stderr(Stdio::from(log))
-            .spawn()
-            .unwrap();
-        let socket = self.dir.path().join("sock");
-        wait(
-            "the daemon's socket",
-            || {
-                std::os::unix::net::UnixStream::connect(&socket)
-                    .is_ok()
-                    .then_some(())
-            },
-            self,
-        );
-        // The first sight of a unit is no signal: it must be known before it is killed.
-        let unit = &self.unit;
-        wait(
-            "the daemon to know the unit",
-            || {
-                self.log()[before..]
-                    .contains(&format!("subject={unit}"))
-                    .then_some(())
-            },
-            self,
-        );
-        child
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
-
-    fn ledger(&self) -> PathBuf {
-        self.dir.path().join("state/ledger")
-    }
-
-    fn records(&self) -> Vec<Record> {
-        Store::open_read_only(&self.ledger())
-            .unwrap()
-            .records(1, 10_000)
-            .unwrap()
-    }
-
-    fn starts(&self, name: &str) -> usize {
-        self.machine
-            .sh(&format!("cat /run/starts-{name}"))
-            .unwrap()
-            .lines()
-            .count()
-    }
-}
-
-fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>, stage: &Stage<'_>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "waited for {what}; the daemon said:\n{}",
-            stage.log()
-        );
-        sleep(Duration::from_millis(50));
-    }
-}
-
-fn end(child: &mut Child, stage: &Stage<'_>, what: &str) -> ExitStatus {
-    wait(what, || child.try_wait().unwrap(), stage)
-}
-
-fn terminate(mut child: Child, stage: &Stage<'_>) {
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-    let status = end(&mut child, stage, "the daemon to stop");
-    assert!(status.success(), "{status}: {}", stage.log());
+fn starts(machine: &Nspawn, name: &str) -> usize {
+    machine
+        .sh(&format!("cat /run/starts-{name}"))
+        .unwrap()
+        .lines()
+        .count()
 }
 
 fn count(records: &[Record], which: impl Fn(&Body) -> bool) -> usize {
     records.iter().filter(|record| which(&record.body)).count()
-}
-
-fn verify_chain(ledger: &Path) {
-    let store = Store::open_read_only(ledger).unwrap();
-    let verified = verify::verify(&mut store.source(), None, |_, _| {});
-    assert!(verified.is_ok(), "{:?}", verified.err());
 }
 
 /// Goal: at no point does a death lose the record of an act, or make a second one.
@@ -230,12 +110,12 @@ fn no_crash_point_acts_unrecorded_or_twice() {
         // Units of one slice share its limit of three an hour, but each stage has a ledger of
         // its own.
         let name = format!("{number}");
-        let stage = Stage::set(&machine, &name);
+        let (unit, stage) = set(&machine, &name);
         let mut child = stage.start(point);
         machine
-            .sh(&format!("systemctl kill -s KILL {}", stage.unit))
+            .sh(&format!("systemctl kill -s KILL {unit}"))
             .unwrap();
-        let status = end(&mut child, &stage, &format!("the death at {point}"));
+        let status = stage.end(&mut child, &format!("the death at {point}"));
         assert_eq!(
             status.signal(),
             Some(nix::libc::SIGABRT),
@@ -248,25 +128,21 @@ fn no_crash_point_acts_unrecorded_or_twice() {
             1,
             "{point}: an act's intent is durable before it"
         );
-        verify_chain(&stage.ledger());
+        stage.verify_chain();
 
         let child = stage.start("");
-        let outcome = wait(
-            &format!("the outcome after {point}"),
-            || {
-                stage
-                    .records()
-                    .into_iter()
-                    .find_map(|record| match record.body {
-                        Body::Outcome(outcome) => Some(outcome),
-                        _ => None,
-                    })
-            },
-            &stage,
-        );
+        let outcome = stage.wait(&format!("the outcome after {point}"), || {
+            stage
+                .records()
+                .into_iter()
+                .find_map(|record| match record.body {
+                    Body::Outcome(outcome) => Some(outcome),
+                    _ => None,
+                })
+        });
         // Time enough for a second try, if there were one.
         sleep(Duration::from_secs(2));
-        terminate(child, &stage);
+        stage.terminate(child);
 
         let after = stage.records();
         assert_eq!(
@@ -286,7 +162,10 @@ fn no_crash_point_acts_unrecorded_or_twice() {
             "{point}"
         );
         // One start by us at the beginning, and at most one by the daemon.
-        let (starts, expected) = (stage.starts(&name), 1 + usize::from(*asked == Asked::Yes));
+        let (starts, expected) = (
+            starts(&machine, &name),
+            1 + usize::from(*asked == Asked::Yes),
+        );
         assert_eq!(starts, expected, "{point}: {}", stage.log());
         let verification = if *asked == Asked::Yes {
             Verification::Resolved
@@ -298,7 +177,7 @@ fn no_crash_point_acts_unrecorded_or_twice() {
             "{point}: {:?}",
             outcome.checks
         );
-        verify_chain(&stage.ledger());
+        stage.verify_chain();
     }
 }
 
@@ -306,35 +185,36 @@ fn no_crash_point_acts_unrecorded_or_twice() {
 #[test]
 fn a_limit_holds_over_a_death() {
     let machine = Nspawn::boot(&Options::default()).unwrap();
-    let stage = Stage::set(&machine, "limit");
+    let (unit, stage) = set(&machine, "limit");
     let mut child = stage.start("outcome-durable");
     machine
-        .sh(&format!("systemctl kill -s KILL {}", stage.unit))
+        .sh(&format!("systemctl kill -s KILL {unit}"))
         .unwrap();
-    end(&mut child, &stage, "the death after the outcome");
-    assert_eq!(stage.starts("limit"), 2);
+    stage.end(&mut child, "the death after the outcome");
+    assert_eq!(starts(&machine, "limit"), 2);
 
     let child = stage.start("");
     machine
-        .sh(&format!("systemctl kill -s KILL {}", stage.unit))
+        .sh(&format!("systemctl kill -s KILL {unit}"))
         .unwrap();
-    wait(
-        "the second failure to be escalated",
-        || {
-            stage
-                .records()
-                .iter()
-                .rev()
-                .find_map(|record| match &record.body {
-                    Body::Decision(decision) if decision.reason.starts_with("previous_attempt") => {
-                        Some(())
-                    }
-                    _ => None,
-                })
-        },
-        &stage,
+    stage.wait("the second failure to be escalated", || {
+        stage
+            .records()
+            .iter()
+            .rev()
+            .find_map(|record| match &record.body {
+                Body::Decision(decision) if decision.reason.starts_with("previous_attempt") => {
+                    Some(())
+                }
+                _ => None,
+            })
+    });
+    stage.terminate(child);
+    assert_eq!(
+        starts(&machine, "limit"),
+        2,
+        "touched again: {}",
+        stage.log()
     );
-    terminate(child, &stage);
-    assert_eq!(stage.starts("limit"), 2, "touched again: {}", stage.log());
-    verify_chain(&stage.ledger());
+    stage.verify_chain();
 }

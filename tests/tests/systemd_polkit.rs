@@ -4,7 +4,13 @@
 
 mod support;
 
-use hostmedic_model::{playbook::Verb, unit::ActiveState};
+use hostmedic_model::{
+    intent::Intent,
+    outcome::StepResult,
+    playbook::Verb,
+    property::{Change, Property, Setting},
+    unit::ActiveState,
+};
 use hostmedic_observe::bus;
 use hostmedic_respond::systemd::act;
 use hostmedic_tests::nspawn::Nspawn;
@@ -70,6 +76,37 @@ async fn only_the_listed_unit_and_verb_are_allowed() {
         let end = act(&conn, &intent(verb, "allowed.service")).await;
         assert!(refusal(&end).contains(verb.word()), "{}", refusal(&end));
     }
+}
+
+/// Goal: setting a property is a verb of its own, listed unit by unit like any other.
+#[tokio::test]
+async fn a_property_is_set_only_where_that_is_listed() {
+    let (machine, conn) = boot_as_medic().await;
+    let rule = RULE.replace("\"restart\"", "\"set-property\"");
+    let change = Change {
+        property: Property::CpuWeight,
+        from: Setting::NONE,
+        to: Setting(20),
+    };
+    let set = |name: &str| Intent {
+        change: Some(change),
+        ..intent(Verb::SetProperty, name)
+    };
+    let end = act(&conn, &set("allowed.service")).await;
+    let advice = "list allowed.service with the verb set-property in the polkit rules";
+    assert!(refusal(&end).contains(advice), "{}", refusal(&end));
+    machine
+        .write_file("/etc/polkit-1/rules.d/50-medic.rules", &rule, 0o644)
+        .unwrap();
+    machine.sh("systemctl restart polkit.service").unwrap();
+    let end = act(&conn, &set("allowed.service")).await;
+    assert_eq!(word(&end), "done", "{:?}", end.result);
+    let after = end.after.unwrap().resources.set;
+    assert_eq!(after[&Property::CpuWeight], Setting(20));
+    assert!(matches!(
+        act(&conn, &set("other.service")).await.result,
+        StepResult::Refused { .. }
+    ));
 }
 
 /// Goal: polkit sees the primary name, so a rule must list that; an alias reads as its unit.

@@ -40,15 +40,22 @@ fn shipped(name: &str) -> String {
     fs::read_to_string(dir.join("systemd").join(name)).unwrap()
 }
 
-/// A system with everything installed; its owner lists `web.service` and `app-*.service`.
+/// A system with everything installed; its owner lists `web.service` and `app-*.service`, and lets
+/// `app-one.service` be stopped, and `other.service`, which is not on the first list.
 fn installed() -> Nspawn {
     let mut options = Options::default();
     for (name, place) in FILES {
-        let text = shipped(name).replacen(
-            "// \"web.service\",",
-            "\"web.service\", \"app-*.service\",",
-            1,
-        );
+        let listed = [
+            ("// \"web.service\",", "\"web.service\", \"app-*.service\","),
+            (
+                "// \"batch.service\",",
+                "\"app-one.service\", \"other.service\",",
+            ),
+        ];
+        let mut text = shipped(name);
+        for (shipped, edited) in listed {
+            text = text.replacen(shipped, edited, 1);
+        }
         options.files.push((place.into(), text));
     }
     for name in ["web.service", "app-one.service", "other.service"] {
@@ -90,6 +97,19 @@ fn the_polkit_list_is_the_limit() {
     restart("web.service").unwrap();
     restart("app-one.service").unwrap();
     ask(&system, "hostmedic", "ResetFailedUnit", "s web.service").unwrap();
+    let set_weight = |unit: &str| {
+        let arguments = format!("sba(sv) {unit} true 1 CPUWeight t 20");
+        ask(&system, "hostmedic", "SetUnitProperties", &arguments)
+    };
+    set_weight("web.service").unwrap();
+    // Stopping takes both lists.
+    ask(
+        &system,
+        "hostmedic",
+        "StopUnit",
+        "ss app-one.service replace",
+    )
+    .unwrap();
     ask(
         &system,
         "hostmedic",
@@ -100,6 +120,8 @@ fn the_polkit_list_is_the_limit() {
 
     let denied = [
         restart("other.service"),
+        set_weight("other.service"),
+        ask(&system, "hostmedic", "FreezeUnit", "s app-one.service"),
         restart("dbus.service"),
         // Ends in the listed name without being it.
         ask(
@@ -110,6 +132,7 @@ fn the_polkit_list_is_the_limit() {
         ),
         // A listed unit, but a verb that is not listed.
         ask(&system, "hostmedic", "StopUnit", "ss web.service replace"),
+        ask(&system, "hostmedic", "StopUnit", "ss other.service replace"),
         ask(&system, "hostmedic", "KillUnit", "ssi web.service all 9"),
         // An action is started, never restarted.
         restart("hostmedic-journal-vacuum@host.service"),
@@ -142,19 +165,21 @@ fn the_polkit_list_is_the_limit() {
 
 /// Goal: as shipped, before its owner has edited it, the list lets no service be changed.
 #[test]
-fn the_list_is_empty_as_shipped() {
+fn the_lists_are_empty_as_shipped() {
     let rules = shipped("50-hostmedic.rules");
-    let list = rules
-        .split_once("var units = [")
-        .and_then(|(_, rest)| rest.split_once("];"))
-        .unwrap()
-        .0;
-    let entries: Vec<_> = list
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty() && !l.starts_with("//"))
-        .collect();
-    assert_eq!(entries, [""; 0]);
+    for name in ["var units = [", "var stoppable = ["] {
+        let list = rules
+            .split_once(name)
+            .and_then(|(_, rest)| rest.split_once("];"))
+            .unwrap()
+            .0;
+        let entries: Vec<_> = list
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty() && !l.starts_with("//"))
+            .collect();
+        assert_eq!(entries, [""; 0], "{name}");
+    }
 }
 
 /// Goal: the shipped action really shrinks a journal, with the few rights it has.

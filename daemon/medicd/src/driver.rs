@@ -16,7 +16,10 @@ use hostmedic_model::{
 };
 use hostmedic_observe::{host::clock, subject::Subjects};
 use hostmedic_reason::pipeline::State;
-use hostmedic_respond::{capture::Capture, crash::crash_point};
+use hostmedic_respond::{
+    capture::Capture,
+    crash::{self, crash_point},
+};
 use hostmedic_retain::{keys::HostKey, ledger::Ledger};
 use hostmedic_serve as serve;
 use sd_notify::NotifyState;
@@ -441,14 +444,8 @@ impl Driver {
 
     /// Makes records durable and tells those who watch. Off the async threads: a disk may hang.
     async fn append(&mut self, bodies: Vec<Body>) -> Result<(), String> {
-        let has = |kind: fn(&Body) -> bool| bodies.iter().any(kind);
-        let (intent, captured, ended, outcome) = (
-            has(|body| matches!(body, Body::Intent(_))),
-            has(|body| matches!(body, Body::Captured(_))),
-            has(|body| matches!(body, Body::StepEnded(_))),
-            has(|body| matches!(body, Body::Outcome(_))),
-        );
-        if outcome {
+        let points: Vec<_> = bodies.iter().filter_map(crash::durable).collect();
+        if points.contains(&"outcome-durable") {
             crash_point("outcome-known");
         }
         let ledger = Arc::clone(&self.ledger);
@@ -459,16 +456,7 @@ impl Driver {
             Ok(Err(error)) => return Err(error.to_string()),
             Err(error) => return Err(format!("writing to the ledger broke: {error}")),
         };
-        for (durable, point) in [
-            (intent, "intent-durable"),
-            (captured, "evidence-durable"),
-            (ended, "step-ended-durable"),
-            (outcome, "outcome-durable"),
-        ] {
-            if durable {
-                crash_point(point);
-            }
-        }
+        points.into_iter().for_each(crash_point);
         for record in records {
             tracing::debug!(seq = record.seq, "Wrote a record.");
             // Nobody has to watch.

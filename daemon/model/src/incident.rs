@@ -81,6 +81,8 @@ pub enum IncidentStatus {
     Acting,
     /// The steps ended; waiting to see whether they helped.
     Verifying,
+    /// It did not help, so what was done is being taken back.
+    Undoing,
     /// Handed to people: hostmedic will not act on it any more.
     Escalated,
     /// Over, and verified to be over.

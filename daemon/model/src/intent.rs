@@ -8,11 +8,16 @@ use crate::{
     decision::PlaybookRef,
     incident::IncidentId,
     playbook::Verb,
+    property::Change,
     subject::UnitName,
     time::{At, BootId, Span},
 };
 
-/// Identity of one attempt: the incident's id, `/`, and the number of the step and attempt.
+/// How the name of an intent ends that takes another one back.
+const UNDO: &str = ".undo";
+
+/// Identity of one call: the incident's id, `/`, the number of the attempt, `.`, and the number of the
+/// call within it; `.undo` after that for the call that takes it back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IntentId(pub String);
@@ -51,6 +56,25 @@ pub struct Intent {
     pub closure_before: Vec<UnitName>,
     /// The operator who approved it; `None` when it needed no approval.
     pub approved_by: Option<String>,
+    /// What [`Verb::SetProperty`] changes, with the value before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+    /// What takes it back, if it did not help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse: Option<Verb>,
+    /// The intent of the same attempt that this one takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<IntentId>,
+}
+
+impl Intent {
+    /// The call in words: `restart web.service`, `set CPUWeight=20 (was CPUWeight=) of web.service`.
+    pub fn says(&self) -> String {
+        match &self.change {
+            Some(change) => format!("set {change} of {}", self.unit),
+            None => format!("{} {}", self.verb.word(), self.unit),
+        }
+    }
 }
 
 impl IntentId {
@@ -58,5 +82,15 @@ impl IntentId {
     pub fn incident(&self) -> Option<IncidentId> {
         let (incident, _) = self.0.split_once('/')?;
         Some(IncidentId(incident.to_owned()))
+    }
+
+    /// Name of the intent that takes this one back; there is at most one.
+    pub fn undo(&self) -> Self {
+        Self(format!("{self}{UNDO}"))
+    }
+
+    /// Whether it is the name of an intent that takes another one back.
+    pub fn is_undo(&self) -> bool {
+        self.0.ends_with(UNDO)
     }
 }

@@ -18,6 +18,7 @@ pub mod matched;
 pub mod notice;
 pub mod outcome;
 pub mod playbook;
+pub mod property;
 pub mod record;
 pub mod sample;
 pub mod scrub;

@@ -89,4 +89,7 @@ pub struct Outcome {
     pub verification: Verification,
     /// Why, check by check.
     pub checks: Vec<CheckResult>,
+    /// Intents that are taken back because of it, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undoing: Vec<IntentId>,
 }

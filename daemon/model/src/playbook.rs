@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    anomaly::Severity, capture::Wanted, sample::Measure, signal::SignalKind, subject::UnitName,
-    time::Span,
+    anomaly::Severity, capture::Wanted, property::Aim, sample::Measure, signal::SignalKind,
+    subject::UnitName, time::Span,
 };
 
 pub use self::condition::{Condition, SignalFilter};
@@ -76,6 +76,12 @@ pub enum Verb {
     ReloadOrTryRestart,
     /// `ResetFailedUnit`; has no job.
     ResetFailed,
+    /// `StopUnit`.
+    Stop,
+    /// `ReloadUnit`.
+    Reload,
+    /// `SetUnitProperties` until the next boot; has no job.
+    SetProperty,
 }
 
 impl Verb {
@@ -87,6 +93,21 @@ impl Verb {
             Self::Start => "start",
             Self::ReloadOrTryRestart => "reload-or-try-restart",
             Self::ResetFailed => "reset-failed",
+            Self::Stop => "stop",
+            Self::Reload => "reload",
+            Self::SetProperty => "set-property",
+        }
+    }
+
+    /// Whether the unit, or what needs it, may be started or stopped by it.
+    pub fn moves(self) -> bool {
+        match self {
+            Self::Restart
+            | Self::TryRestart
+            | Self::Start
+            | Self::ReloadOrTryRestart
+            | Self::Stop => true,
+            Self::ResetFailed | Self::Reload | Self::SetProperty => false,
         }
     }
 }
@@ -105,7 +126,7 @@ pub enum Target {
 }
 
 /// One step of a playbook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepTemplate {
     /// What to ask for.
@@ -114,6 +135,29 @@ pub struct StepTemplate {
     pub target: Target,
     /// How long to wait for the job's end before calling its outcome unknown.
     pub wait_max: Span,
+    /// What [`Verb::SetProperty`] sets; `None` for every other verb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<Aim>,
+    /// What takes it back; `None` where nothing need be taken back or nothing can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse: Option<Verb>,
+    /// Whether the steps are taken back if this one fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undo_on_failure: bool,
+}
+
+impl fmt::Display for StepTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.set {
+            Some(aim) => write!(f, "set {aim} of")?,
+            None => f.write_str(self.verb.word())?,
+        }
+        match &self.target {
+            Target::Subject => f.write_str(" the unit"),
+            Target::Unit(unit) => write!(f, " {unit}"),
+            Target::Action(name) => write!(f, " action {name}"),
+        }
+    }
 }
 
 /// What must hold just before the first step, beyond the guards that every act is asked by.
@@ -246,6 +290,9 @@ pub struct VerifyPlan {
     pub within: Span,
     /// What must hold.
     pub checks: Vec<Check>,
+    /// Places in `checks` of those without which the steps are taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo_without: Vec<usize>,
 }
 
 /// So many within a span.
@@ -426,4 +473,14 @@ pub struct Playbook {
     pub rollback: String,
     /// SHA-256 of the file's bytes, hex: an approval is bound to it.
     pub sha256: String,
+}
+
+impl Playbook {
+    /// Its steps, in order; none if it only hands over or cannot be carried out yet.
+    pub fn steps(&self) -> &[StepTemplate] {
+        match &self.remedy {
+            Remedy::Steps { steps, .. } => steps,
+            Remedy::Escalate(_) | Remedy::Unbuilt(_) => &[],
+        }
+    }
 }

@@ -1,9 +1,12 @@
 //! What systemd says about a unit.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    property::{Property, Setting},
     subject::UnitName,
     time::{At, Span},
 };
@@ -113,4 +116,28 @@ pub struct UnitSnapshot {
     pub exec_main_code: i32,
     /// `ExecMainStatus`: exit status or signal number.
     pub exec_main_status: i32,
+    /// What it may use and what it does use.
+    #[serde(default, skip_serializing_if = "Resources::is_unknown")]
+    pub resources: Resources,
+}
+
+/// What a unit may use and what it uses, as far as its type and this systemd tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    /// Properties that can be set while it runs.
+    pub set: BTreeMap<Property, Setting>,
+    /// `TasksCurrent`, where systemd accounts tasks.
+    #[serde(default, with = "crate::wide::option")]
+    pub tasks_current: Option<u64>,
+    /// `MemorySwapCurrent` in bytes, where systemd (255 or newer) accounts it.
+    #[serde(default, with = "crate::wide::option")]
+    pub swap_current_bytes: Option<u64>,
+}
+
+impl Resources {
+    /// Whether nothing is known.
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
 }

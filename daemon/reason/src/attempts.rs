@@ -151,6 +151,9 @@ mod tests {
             invocation_before: None,
             closure_before: Vec::new(),
             approved_by: None,
+            change: None,
+            inverse: None,
+            undoes: None,
         });
         attempts
     }

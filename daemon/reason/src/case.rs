@@ -12,7 +12,10 @@ use hostmedic_model::{
     time::At,
 };
 
-use crate::reading::Reading;
+use crate::{
+    reading::Reading,
+    undo::{Undo, Undoing},
+};
 
 /// Evidence kept in one incident.
 pub(crate) const EVIDENCE_MAX: usize = 64;
@@ -54,6 +57,35 @@ pub(crate) struct Run {
     pub(crate) before: Vec<Sample>,
     /// Since when each check of the verification has held at every look.
     pub(crate) held: Vec<Option<At>>,
+    /// Steps of this attempt that systemd took or may have taken, oldest first.
+    pub(crate) done: Vec<Done>,
+    /// Why a step, and those after it, were not carried out.
+    pub(crate) halted: Option<Halt>,
+}
+
+/// What ended the steps before their end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// The current step failed, or cannot be carried out on this unit.
+    Failed(String),
+    /// An operator said stop, or the ledger could not be written.
+    Stopped(String),
+}
+
+impl Halt {
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Self::Failed(why) | Self::Stopped(why) => why,
+        }
+    }
+}
+
+/// A step that systemd took or may have taken.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Done {
+    pub(crate) intent: Intent,
+    /// The unit's `InvocationID` right after it, as far as it could be read.
+    pub(crate) invocation_after: Option<String>,
 }
 
 /// Where the handling stands. Every stage that waits for an answer knows since when, so that a
@@ -87,6 +119,8 @@ pub(crate) enum Stage {
     Settling { run: Run, ended: At, look_at: At },
     /// A fresh look for the verification was asked for.
     Checking { run: Run, ended: At, since: At },
+    /// It did not help: what was done is being taken back.
+    Undoing { undo: Undo, at: Undoing },
     /// Handed to people.
     Escalated,
     /// Over.
@@ -114,6 +148,31 @@ impl Case {
         }
     }
 
+    /// Its newest intent is not on disk, so its call was not and will not be made.
+    pub(crate) fn intent_refused(&mut self, now: At, look_at: At) {
+        self.decided = None;
+        match self.stage.clone() {
+            Stage::Undoing { undo, .. } => {
+                let at = Undoing::Waiting { look_at };
+                self.enter(Stage::Undoing { undo, at });
+            }
+            // Steps before it were carried out: what came of them is looked at.
+            Stage::Acting { mut run, .. } if !run.done.is_empty() => {
+                if let Some(last) = run.done.last() {
+                    run.intent = last.intent.clone();
+                }
+                let why = "the ledger refused the next step's intent".to_owned();
+                run.halted = Some(Halt::Stopped(why));
+                self.enter(Stage::Settling {
+                    run,
+                    ended: now,
+                    look_at,
+                });
+            }
+            _ => self.enter(Stage::Held { look_at }),
+        }
+    }
+
     /// Moves to a stage and keeps the status that people see in step with it.
     pub(crate) fn enter(&mut self, stage: Stage) {
         self.incident.status = match &stage {
@@ -126,6 +185,7 @@ impl Case {
             Stage::Proposed { .. } => IncidentStatus::AwaitingApproval,
             Stage::Capturing { .. } | Stage::Acting { .. } => IncidentStatus::Acting,
             Stage::Settling { .. } | Stage::Checking { .. } => IncidentStatus::Verifying,
+            Stage::Undoing { .. } => IncidentStatus::Undoing,
             Stage::Escalated => IncidentStatus::Escalated,
             Stage::Over => self.incident.status,
         };

@@ -20,6 +20,7 @@ use crate::{
     detect::limits,
     matching::{self, Match},
     pipeline::State,
+    undo,
     verify::{self, Seen},
 };
 
@@ -53,6 +54,7 @@ impl State {
             verification,
             mut checks,
             held,
+            wants_undo,
             is_waiting,
         } = verify::verify(
             &plan,
@@ -87,36 +89,48 @@ impl State {
                 observed: reason.clone(),
             });
         }
-        self.conclude(id, &run, verification, checks, effects);
+        if let Some(halt) = &run.halted {
+            checks.push(CheckResult {
+                check: "every step was carried out".into(),
+                passed: false,
+                observed: halt.why().to_owned(),
+            });
+        }
+        self.conclude(id, run, verification, checks, wants_undo, effects);
     }
 
-    /// Writes the last word on an intent and closes the incident or hands it over.
+    /// Writes the last word on an attempt and closes the incident, or hands it over, after its steps
+    /// were taken back if that is wanted.
     pub(crate) fn conclude(
         &mut self,
         id: &IncidentId,
-        run: &Run,
+        run: Run,
         verification: Verification,
         checks: Vec<CheckResult>,
+        undo: bool,
         effects: &mut Vec<Effect>,
     ) {
         let now = self.now;
+        let undoing: Vec<_> = undo::order(&run.done).filter(|_| undo).cloned().collect();
         effects.push(Effect::Record(Body::Outcome(Outcome {
             at: now,
             intent: run.intent.id.clone(),
             incident: id.clone(),
             verification,
             checks,
+            undoing: undoing.iter().map(|done| done.intent.id.clone()).collect(),
         })));
         self.learn_outcome(id, &run.playbook.name, verification);
         if verification == Verification::Resolved {
             self.close(id, IncidentStatus::Resolved, "verified", effects);
         } else {
-            let reason = format!(
-                "{} did not help ({verification:?}): not tried again",
-                run.playbook.name
-            )
-            .to_lowercase();
-            self.escalate(id, &reason, effects);
+            let why = undo::did_not_help(&run.playbook.name, verification);
+            if undoing.is_empty() {
+                self.escalate(id, &(why + &undo::left_behind(&run.done)), effects);
+            } else {
+                let left = undoing.into_iter().rev().collect();
+                self.begin_undo(id, run.playbook, left, why, effects);
+            }
         }
     }
 

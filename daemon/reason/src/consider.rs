@@ -17,11 +17,11 @@ use sha2::{Digest, Sha256};
 use crate::{
     case::{Approval, Stage},
     decide,
-    execute::step_of,
     guard::{self, Look},
     matching::{self, Match},
     pipeline::State,
     plan,
+    setting::{self, Fit},
 };
 
 /// An incident that no playbook fits is said to be so after this long: evidence of one failure
@@ -197,6 +197,7 @@ impl State {
             playbook: &playbook,
             subject: &subject,
             severity,
+            verb: step.verb,
             target: &target,
             unit: &inspection.unit,
             calendar: &inspection.calendar,
@@ -228,16 +229,20 @@ impl State {
             Verdict::Act => {
                 let approved_by = approval.map(|approval| approval.by.name);
                 let before = self.facts.samples_of(&subject).cloned().collect();
-                self.begin_step(
-                    id,
-                    playbook,
-                    0,
-                    target,
-                    inspection.unit.as_ref().ok(),
-                    approved_by,
-                    before,
-                    effects,
-                );
+                let unit = inspection.unit.as_ref();
+                let first = setting::next(playbook.steps(), 0, unit.map_err(String::as_str));
+                if let Some((step, Fit::Call(change))) = first {
+                    self.begin_run(
+                        id,
+                        playbook,
+                        (step, change),
+                        target,
+                        unit.ok(),
+                        approved_by,
+                        before,
+                        effects,
+                    );
+                }
             }
             Verdict::Propose => {
                 let own = playbook.approval.valid;
@@ -253,8 +258,8 @@ impl State {
                         &span.to_string(),
                     ]),
                     summary: format!(
-                        "{} {target} ({} v{})",
-                        step.verb.word(),
+                        "{} ({} v{})",
+                        in_words(&playbook, &target, inspection),
                         playbook.name,
                         playbook.version
                     ),
@@ -371,6 +376,16 @@ impl State {
     }
 }
 
+/// What would be done first, with the value that would be set.
+fn in_words(playbook: &Playbook, target: &UnitName, inspection: &Inspection) -> String {
+    let unit = inspection.unit.as_ref().map_err(String::as_str);
+    match setting::next(playbook.steps(), 0, unit) {
+        Some((_, Fit::Call(Some(change)))) => format!("set {change} of {target}"),
+        Some((step, _)) => format!("{} {target}", playbook.steps()[step].verb.word()),
+        None => format!("nothing on {target}"),
+    }
+}
+
 /// A playbook by name, version and hash.
 pub(crate) fn reference(playbook: &Playbook) -> PlaybookRef {
     PlaybookRef {
@@ -382,7 +397,7 @@ pub(crate) fn reference(playbook: &Playbook) -> PlaybookRef {
 
 /// The unit to look at before deciding: the first step's, or the subject's own.
 pub(crate) fn inspected_unit(playbook: &Playbook, subject: &Subject) -> Option<UnitName> {
-    step_of(playbook, 0).map_or_else(
+    playbook.steps().first().map_or_else(
         || subject.unit().cloned(),
         |step| plan::target(step, subject).ok(),
     )
@@ -395,7 +410,8 @@ pub(crate) fn evidence_hash(
     inspection: &Inspection,
 ) -> String {
     let unit = match &inspection.unit {
-        Ok(unit) => format!("{:?}", unit.state),
+        // What would be set is beside what was set, so a change of that is another proposal.
+        Ok(unit) => format!("{:?} {:?}", unit.state, unit.resources.set),
         Err(reason) => reason.clone(),
     };
     hash(&[&playbook.sha256, target.as_str(), &unit])

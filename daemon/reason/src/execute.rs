@@ -2,9 +2,10 @@
 
 use hostmedic_model::{
     incident::IncidentId,
-    intent::Intent,
+    intent::{Intent, IntentId},
     outcome::{CheckResult, StepEnd, StepResult, Verification},
-    playbook::{Playbook, Remedy, StepTemplate},
+    playbook::{Playbook, StepTemplate},
+    property::Change,
     record::{Body, Captured},
     sample::Sample,
     subject::UnitName,
@@ -13,22 +14,27 @@ use hostmedic_model::{
 };
 
 use crate::{
-    case::{CAPTURE_MAX, Run, Stage},
+    case::{CAPTURE_MAX, Done, Halt, Run, Stage},
     conclude::verify_plan,
     consider::reference,
     guard,
     pipeline::State,
     plan,
+    setting::{self, Fit},
 };
 
 impl State {
-    /// Makes the intent durable and has evidence captured; the call comes after both.
-    #[expect(clippy::too_many_arguments, reason = "everything an intent is made of")]
-    pub(crate) fn begin_step(
+    /// Begins an attempt with this step, which sets `change` if it sets something. The call comes once
+    /// the intent is durable and evidence is captured.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything an attempt is made of"
+    )]
+    pub(crate) fn begin_run(
         &mut self,
         id: &IncidentId,
         playbook: Playbook,
-        step: usize,
+        (step, change): (usize, Option<Change>),
         unit: UnitName,
         snapshot: Option<&UnitSnapshot>,
         approved_by: Option<String>,
@@ -36,21 +42,120 @@ impl State {
         effects: &mut Vec<Effect>,
     ) {
         let now = self.now;
-        let Some(template) = step_of(&playbook, step).cloned() else {
+        let (Some(template), Some(case)) = (playbook.steps().get(step), self.cases.get_mut(id))
+        else {
             return;
         };
-        let Some(case) = self.cases.get_mut(id) else {
-            return;
-        };
-        if step == 0 {
-            case.attempts += 1;
-        }
-        let intent = Intent {
-            id: plan::intent_id(id, case.attempts, step),
-            at: now,
-            boot: self.boot.clone(),
+        case.attempts += 1;
+        let name = plan::intent_id(id, case.attempts, 1);
+        let about = plan::about(&case.incident);
+        let intent = self.intent(
+            name,
+            &playbook,
+            template,
+            change,
+            &unit,
+            snapshot,
+            approved_by,
+        );
+        self.attempts.add(&intent);
+        effects.push(Effect::Record(Body::Intent(intent.clone())));
+        effects.push(Effect::Capture {
             incident: id.clone(),
-            playbook: reference(&playbook),
+            intent: intent.id.clone(),
+            unit,
+            about,
+            wanted: playbook.captures.clone(),
+        });
+        let run = Run {
+            playbook,
+            step,
+            intent,
+            unknown: None,
+            before,
+            held: Vec::new(),
+            done: Vec::new(),
+            halted: None,
+        };
+        self.enter(id, Stage::Capturing { run, since: now });
+    }
+
+    /// Goes on with the next step; gives the run back if there is none, or none can be taken now
+    /// ([`Run::halted`]).
+    fn next_step(
+        &mut self,
+        id: &IncidentId,
+        mut run: Run,
+        after: Option<&UnitSnapshot>,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Run> {
+        let after = after.ok_or("the unit could not be read after the step before it");
+        let Some((step, fit)) = setting::next(run.playbook.steps(), run.step + 1, after) else {
+            return Some(run);
+        };
+        let stop = match (&fit, self.stopped(&run.intent.unit)) {
+            (Fit::InPlace(_), _) => return Some(run),
+            (_, Some(stop)) => Some(Halt::Stopped(stop)),
+            (Fit::Unfit(why) | Fit::Unknown(why), None) => Some(Halt::Failed(why.clone())),
+            (Fit::Call(_), None) => None,
+        };
+        let subject = self.cases.get(id).map(|case| &case.incident.subject);
+        let template = run.playbook.steps().get(step).cloned();
+        let (None, Fit::Call(change), Some(template), Some(subject)) =
+            (&stop, fit, template, subject)
+        else {
+            // The step that failed to begin says what follows.
+            run.step = step;
+            run.halted = stop;
+            return Some(run);
+        };
+        let unit = match plan::target(&template, subject) {
+            Ok(unit) => unit,
+            Err(why) => {
+                run.halted = Some(Halt::Failed(why));
+                return Some(run);
+            }
+        };
+        let attempt = self.cases.get(id).map_or(1, |case| case.attempts);
+        let name = plan::intent_id(id, attempt, run.done.len() + 1);
+        let approved_by = run.intent.approved_by.clone();
+        let playbook = &run.playbook;
+        let snapshot = after.ok();
+        run.intent = self.intent(
+            name,
+            playbook,
+            &template,
+            change,
+            &unit,
+            snapshot,
+            approved_by,
+        );
+        run.step = step;
+        effects.push(Effect::Record(Body::Intent(run.intent.clone())));
+        effects.push(Effect::Act(run.intent.clone()));
+        let since = self.now;
+        self.enter(id, Stage::Acting { run, since });
+        None
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everything an intent is made of")]
+    fn intent(
+        &self,
+        id: IntentId,
+        playbook: &Playbook,
+        template: &StepTemplate,
+        change: Option<Change>,
+        unit: &UnitName,
+        snapshot: Option<&UnitSnapshot>,
+        approved_by: Option<String>,
+    ) -> Intent {
+        let incident = id.incident().unwrap_or_else(|| IncidentId(id.0.clone()));
+        Intent {
+            id,
+            at: self.now,
+            boot: self.boot.clone(),
+            incident,
+            playbook: reference(playbook),
             verb: template.verb,
             unit: unit.clone(),
             slice: snapshot.and_then(|snapshot| snapshot.slice.clone()),
@@ -60,31 +165,9 @@ impl State {
                 .map(|snapshot| snapshot.stop_closure.clone())
                 .unwrap_or_default(),
             approved_by,
-        };
-        if step == 0 {
-            self.attempts.add(&intent);
-        }
-        effects.push(Effect::Record(Body::Intent(intent.clone())));
-        let run = Run {
-            playbook,
-            step,
-            intent: intent.clone(),
-            unknown: None,
-            before,
-            held: Vec::new(),
-        };
-        if step == 0 {
-            effects.push(Effect::Capture {
-                incident: id.clone(),
-                intent: intent.id,
-                unit,
-                about: plan::about(&case.incident),
-                wanted: run.playbook.captures.clone(),
-            });
-            self.enter(id, Stage::Capturing { run, since: now });
-        } else {
-            effects.push(Effect::Act(intent));
-            self.enter(id, Stage::Acting { run, since: now });
+            change,
+            inverse: template.inverse,
+            undoes: None,
         }
     }
 
@@ -101,9 +184,7 @@ impl State {
         // An operator may have said stop while evidence was captured, or the host have slept.
         let late = (self.now.since(since) > CAPTURE_MAX)
             .then(|| "the decision is too old by now".to_owned());
-        let stop = late
-            .or_else(|| self.paused.clone())
-            .or_else(|| self.inhibited(&run.intent.unit));
+        let stop = late.or_else(|| self.stopped(&run.intent.unit));
         effects.push(Effect::Record(Body::Captured(captured)));
         let now = self.now;
         if let Some(reason) = stop {
@@ -139,11 +220,24 @@ impl State {
             })
     }
 
+    /// Why nothing may be done to `unit` just now, by an operator's word.
+    pub(crate) fn stopped(&self, unit: &UnitName) -> Option<String> {
+        let paused = self
+            .paused
+            .as_ref()
+            .map(|reason| format!("paused: {reason}"));
+        paused.or_else(|| self.inhibited(unit))
+    }
+
     pub(crate) fn step_ended(&mut self, end: &StepEnd, effects: &mut Vec<Effect>) {
         let now = self.now;
         let Some(id) = end.intent.incident() else {
             return;
         };
+        if let Some((undo, intent)) = self.is_undo_end(&id, &end.intent) {
+            self.undo_ended(&id, undo, intent, end, effects);
+            return;
+        }
         let Some(Stage::Acting { mut run, .. } | Stage::Capturing { mut run, .. }) =
             self.cases.get(&id).map(|case| case.stage.clone())
         else {
@@ -156,59 +250,55 @@ impl State {
             self.facts.learn_snapshot(after);
         }
         effects.push(Effect::Record(Body::StepEnded(end.clone())));
+        if !matches!(end.result, StepResult::Refused { .. }) {
+            run.done.push(Done::new(&run.intent, end.after.as_ref()));
+        }
         match &end.result {
             StepResult::Refused { reason } => {
-                let check = CheckResult {
-                    check: "systemd carried the call out".into(),
-                    passed: false,
-                    observed: reason.clone(),
-                };
-                self.conclude(&id, &run, Verification::Unchanged, vec![check], effects);
+                run.halted = Some(Halt::Failed(reason.clone()));
             }
-            result => {
-                if let StepResult::Unknown { reason } = result {
-                    run.unknown = Some(reason.clone());
+            StepResult::Unknown { reason } => run.unknown = Some(reason.clone()),
+            StepResult::Job { .. } if end.result.is_done() => {
+                match self.next_step(&id, run, end.after.as_ref(), effects) {
+                    Some(halted) => run = halted,
+                    None => return,
                 }
-                let next = run.step + 1;
-                if result.is_done()
-                    && let Some(template) = step_of(&run.playbook, next)
-                    && self.paused.is_none()
-                    && let Some(subject) = self
-                        .cases
-                        .get(&id)
-                        .map(|case| case.incident.subject.clone())
-                    && let Ok(unit) = plan::target(template, &subject)
-                {
-                    let approved_by = run.intent.approved_by.clone();
-                    self.begin_step(
-                        &id,
-                        run.playbook,
-                        next,
-                        unit,
-                        end.after.as_ref(),
-                        approved_by,
-                        run.before,
-                        effects,
-                    );
-                    return;
-                }
-                let settle = verify_plan(&run.playbook).settle.0;
-                self.enter(
-                    &id,
-                    Stage::Settling {
-                        run,
-                        ended: now,
-                        look_at: now.plus(settle),
-                    },
-                );
+            }
+            StepResult::Job { result, .. } => {
+                run.halted = Some(Halt::Failed(format!("systemd says {result}")));
             }
         }
+        let step = run.playbook.steps().get(run.step);
+        let failed = matches!(run.halted, Some(Halt::Failed(_)));
+        let undo = failed && step.is_some_and(|step| step.undo_on_failure);
+        if let Some(halt) = run.halted.clone().filter(|_| undo || run.done.is_empty()) {
+            let check = CheckResult {
+                check: "systemd carried the call out".into(),
+                passed: false,
+                observed: halt.why().to_owned(),
+            };
+            let checks = vec![check];
+            self.conclude(&id, run, Verification::Unchanged, checks, undo, effects);
+            return;
+        }
+        let settle = verify_plan(&run.playbook).settle.0;
+        self.enter(
+            &id,
+            Stage::Settling {
+                run,
+                ended: now,
+                look_at: now.plus(settle),
+            },
+        );
     }
 }
 
-pub(crate) fn step_of(playbook: &Playbook, step: usize) -> Option<&StepTemplate> {
-    match &playbook.remedy {
-        Remedy::Steps { steps, .. } => steps.get(step),
-        Remedy::Escalate(_) | Remedy::Unbuilt(_) => None,
+impl Done {
+    /// A step that systemd took or may have taken, and the unit right after it.
+    pub(crate) fn new(intent: &Intent, after: Option<&UnitSnapshot>) -> Self {
+        Self {
+            intent: intent.clone(),
+            invocation_after: after.and_then(|after| after.state.invocation_id.clone()),
+        }
     }
 }

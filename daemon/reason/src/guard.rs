@@ -17,6 +17,7 @@ mod phase;
 mod pre_checks;
 mod previous_attempt;
 mod protected_unit;
+mod setting;
 mod slice_rate;
 mod start_limit;
 mod unit_rate;
@@ -29,7 +30,7 @@ use hostmedic_model::{
     command::{Inhibit, Operator},
     decision::{GuardVerdict, Stance},
     matched::EvidenceCheck,
-    playbook::{Phase, Playbook},
+    playbook::{Phase, Playbook, Verb},
     subject::{Subject, UnitName},
     time::At,
     unit::UnitSnapshot,
@@ -45,6 +46,8 @@ pub(crate) struct Look<'a> {
     /// What the incident is about, and how bad it is.
     pub(crate) subject: &'a Subject,
     pub(crate) severity: Severity,
+    /// What would be asked of systemd first.
+    pub(crate) verb: Verb,
     /// The unit that would be touched.
     pub(crate) target: &'a UnitName,
     pub(crate) unit: &'a Result<UnitSnapshot, String>,
@@ -99,7 +102,7 @@ fn refuse(reason: impl Into<String>) -> Word {
 type Named = (&'static str, fn(&Look<'_>) -> Word);
 
 /// Every guard, in the order they are shown.
-const ALL: [Named; 19] = [
+const ALL: [Named; 20] = [
     ("never_list", never_list::ask),
     ("protected_unit", protected_unit::ask),
     ("paused", paused::ask),
@@ -114,6 +117,7 @@ const ALL: [Named; 19] = [
     ("unit_rate", unit_rate::ask),
     ("slice_rate", slice_rate::ask),
     ("host_rate", host_rate::ask),
+    ("setting", setting::ask),
     ("pre_checks", pre_checks::ask),
     ("evidence", evidence::ask),
     ("confidence", confidence::ask),
@@ -121,9 +125,38 @@ const ALL: [Named; 19] = [
     ("approval", approval::ask),
 ];
 
+/// Those that are asked before something is taken back. The others are about beginning: taking back
+/// belongs to the attempt that was let through, and is not held back by the limits that it counts for.
+const BEFORE_UNDOING: [&str; 9] = [
+    "never_list",
+    "protected_unit",
+    "paused",
+    "ledger",
+    "fresh_telemetry",
+    "calendar",
+    "inhibitor",
+    "pending_job",
+    "phase",
+];
+
 /// Asks every guard.
 pub(crate) fn ask_all(look: &Look<'_>) -> Vec<GuardVerdict> {
+    ask(look, |_| true)
+}
+
+/// Asks those whose word counts before something is taken back.
+pub(crate) fn ask_before_undoing(look: &Look<'_>) -> Vec<GuardVerdict> {
+    ask(look, |guard| BEFORE_UNDOING.contains(&guard))
+}
+
+/// Names of the guards that are asked before something is taken back.
+pub fn names_before_undoing() -> impl Iterator<Item = &'static str> {
+    BEFORE_UNDOING.into_iter()
+}
+
+fn ask(look: &Look<'_>, which: impl Fn(&str) -> bool) -> Vec<GuardVerdict> {
     ALL.iter()
+        .filter(|(guard, _)| which(guard))
         .map(|(guard, ask)| {
             let (stance, reason) = ask(look);
             GuardVerdict {

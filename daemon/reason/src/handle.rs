@@ -6,6 +6,7 @@ use hostmedic_model::{
     incident::IncidentId,
     outcome::{StepEnd, StepResult},
     time::At,
+    unit::UnitSnapshot,
     wake::{Effect, Inspection},
 };
 
@@ -13,6 +14,7 @@ use crate::{
     case::{ANSWER_MAX, CAPTURE_MAX, STEP_GRACE, Stage},
     pipeline::State,
     reading::is_late,
+    undo::Undoing,
 };
 
 impl State {
@@ -110,6 +112,7 @@ impl State {
                     self.checked(id, run, ended, &no_answer(now), effects);
                 }
             }
+            Stage::Undoing { undo, at } => self.advance_undo(id, undo, at, effects),
             Stage::Over => {}
         }
     }
@@ -139,6 +142,19 @@ impl State {
             Stage::Checking { run, ended, .. } => {
                 self.checked(id, run, ended, inspection, effects);
             }
+            Stage::Undoing { undo, at } => match at {
+                Undoing::Looking { since } => {
+                    // A late answer to an earlier question is no look before taking back.
+                    let is_late = |unit: &UnitSnapshot| unit.at.boot_ns < since.boot_ns;
+                    if !inspection.unit.as_ref().is_ok_and(is_late) {
+                        self.undo_looked(id, undo, inspection, effects);
+                    }
+                }
+                Undoing::Checking { call, .. } => {
+                    self.undo_checked(id, undo, call, inspection, effects);
+                }
+                Undoing::Waiting { .. } | Undoing::Acting { .. } | Undoing::Settling { .. } => {}
+            },
             // Too late: its deadline passed and something else was decided.
             _ => {}
         }

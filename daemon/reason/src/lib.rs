@@ -32,4 +32,6 @@ pub mod policy;
 mod reading;
 mod recall;
 pub mod replay;
+mod setting;
+mod undo;
 mod verify;

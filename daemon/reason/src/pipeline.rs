@@ -241,8 +241,7 @@ impl State {
                 Body::Intent(intent) => {
                     let look_at = self.now.plus(self.policy.reconsider.0);
                     if let Some(case) = self.cases.get_mut(&intent.incident) {
-                        case.decided = None;
-                        case.enter(Stage::Held { look_at });
+                        case.intent_refused(self.now, look_at);
                     }
                 }
                 Body::Decision(decision)

@@ -53,9 +53,9 @@ pub(crate) fn about(incident: &Incident) -> Vec<Subject> {
     about
 }
 
-/// Name of one call: attempts of an incident count from 1, and so do the steps of an attempt.
-pub(crate) fn intent_id(incident: &IncidentId, attempt: u32, step: usize) -> IntentId {
-    IntentId(format!("{incident}/{attempt}.{}", step + 1))
+/// Name of one call: attempts of an incident count from 1, and so do the calls of an attempt.
+pub(crate) fn intent_id(incident: &IncidentId, attempt: u32, call: usize) -> IntentId {
+    IntentId(format!("{incident}/{attempt}.{call}"))
 }
 
 /// Escapes a path for a unit name: systemd.unit(5), "String Escaping for Inclusion in Unit Names".

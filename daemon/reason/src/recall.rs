@@ -24,6 +24,7 @@ use crate::{
     lessons::Lesson,
     matching::learned::Verdict,
     pipeline::State,
+    undo::{Recalled, Undoing},
 };
 
 /// What the chain says about intents.
@@ -33,6 +34,8 @@ struct Open {
     /// The newest text of each incident, and the playbook of its newest intent.
     texts: BTreeMap<IncidentId, String>,
     playbooks: BTreeMap<IncidentId, String>,
+    /// What the newest attempt of each incident did, and how far it was taken back.
+    undo: BTreeMap<IncidentId, Recalled>,
     /// The last word on what an incident teaches, by its record's place in the chain.
     lessons: BTreeMap<u64, Lesson>,
 }
@@ -68,9 +71,18 @@ impl State {
         self.inhibits.retain(|inhibit| is_in_force(inhibit, now));
         self.recall_lessons(open.lessons);
         for intent in open.intents.into_values() {
+            let reason = "medicd ended before the outcome was known".to_owned();
+            if intent.undoes.is_some() {
+                self.recall_undo(
+                    &intent.incident.clone(),
+                    Some((intent, reason)),
+                    &mut open.undo,
+                );
+                continue;
+            }
             let playbook = self.playbook_of(&intent);
             if let Some(case) = self.cases.get_mut(&intent.incident) {
-                let reason = "medicd ended before the outcome was known".to_owned();
+                let recalled = open.undo.remove(&intent.incident).unwrap_or_default();
                 let run = Run {
                     playbook,
                     step: 0,
@@ -78,6 +90,8 @@ impl State {
                     unknown: Some(reason),
                     before: Vec::new(),
                     held: Vec::new(),
+                    done: recalled.done,
+                    halted: None,
                 };
                 case.enter(Stage::Settling {
                     run,
@@ -86,6 +100,9 @@ impl State {
                 });
             }
         }
+        for id in open.undo.keys().cloned().collect::<Vec<_>>() {
+            self.recall_undo(&id, None, &mut open.undo);
+        }
     }
 
     /// First effects of a run: says of every intent without an outcome that nobody knows what
@@ -93,11 +110,17 @@ impl State {
     pub fn begin(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (id, case) in &self.cases {
-            if let Stage::Settling { run, .. } = &case.stage
-                && let Some(reason) = &run.unknown
-            {
+            let unknown = match &case.stage {
+                Stage::Settling { run, .. } => run.unknown.as_ref().map(|why| (&run.intent, why)),
+                Stage::Undoing {
+                    at: Undoing::Settling { call, .. },
+                    ..
+                } => call.unknown.as_ref().map(|why| (&call.intent, why)),
+                _ => None,
+            };
+            if let Some((intent, reason)) = unknown {
                 effects.push(Effect::Record(Body::Indeterminate {
-                    intent: run.intent.id.clone(),
+                    intent: intent.id.clone(),
                     incident: id.clone(),
                     reason: reason.clone(),
                 }));
@@ -148,6 +171,7 @@ impl State {
                 incident, status, ..
             } => {
                 if let Some(case) = self.cases.get_mut(incident) {
+                    open.undo.remove(incident);
                     let over = status.is_over();
                     case.enter(if over { Stage::Over } else { Stage::Escalated });
                     case.incident.status = *status;
@@ -172,7 +196,12 @@ impl State {
                         .then(|| crate::decide::key(decision.verdict, &decision.guards));
                 }
             }
+            Body::Intent(intent) if intent.undoes.is_some() => {
+                open.intents.insert(intent.id.clone(), intent.clone());
+            }
             Body::Intent(intent) => {
+                let recalled = open.undo.entry(intent.incident.clone()).or_default();
+                recalled.began(intent, is_first_step(&intent.id));
                 if is_first_step(&intent.id) {
                     self.attempts.add(intent);
                     if let Some(case) = self.cases.get_mut(&intent.incident) {
@@ -187,11 +216,23 @@ impl State {
                 open.intents.insert(intent.id.clone(), intent.clone());
             }
             Body::Outcome(outcome) => {
-                open.intents.remove(&outcome.intent);
+                let undone = open.intents.remove(&outcome.intent);
+                let recalled = open.undo.entry(outcome.incident.clone()).or_default();
+                recalled.concluded(outcome, undone.as_ref());
+                if undone.is_some_and(|intent| intent.undoes.is_some()) {
+                    // Taking back teaches nothing: what it takes back has failed already.
+                    return;
+                }
                 let verdict = crate::lessons::verdict(outcome.verification);
                 let playbook = open.playbooks.get(&outcome.incident).cloned();
                 if let Some(said) = playbook.zip(verdict) {
                     open.teach(record.seq, &outcome.incident, Some(said));
+                }
+            }
+            Body::StepEnded(end) => {
+                let incident = end.intent.incident();
+                if let Some(recalled) = incident.and_then(|id| open.undo.get_mut(&id)) {
+                    recalled.ended(end);
                 }
             }
             Body::Inhibited(inhibit) => {
@@ -237,7 +278,6 @@ impl State {
             | Body::Command(_)
             | Body::Proposed(_)
             | Body::Captured(_)
-            | Body::StepEnded(_)
             | Body::Indeterminate { .. }
             | Body::ReplicationRefused { .. } => {}
         }
@@ -255,7 +295,7 @@ impl State {
     }
 
     /// The playbook an intent was made by, or one that only verifies it if that has gone.
-    fn playbook_of(&self, intent: &Intent) -> Playbook {
+    pub(crate) fn playbook_of(&self, intent: &Intent) -> Playbook {
         let known = self
             .playbooks
             .iter()
@@ -275,6 +315,9 @@ impl State {
                     verb: intent.verb,
                     target: Target::Subject,
                     wait_max: intent.wait_max,
+                    set: None,
+                    inverse: intent.inverse,
+                    undo_on_failure: false,
                 }],
                 verify: plain_verification(),
             },
@@ -317,6 +360,7 @@ pub(crate) fn plain_verification() -> VerifyPlan {
         settle: Span::secs(1),
         within: Span::secs(30),
         checks: vec![Check::UnitActive],
+        undo_without: Vec::new(),
     }
 }
 

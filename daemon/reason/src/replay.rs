@@ -9,12 +9,13 @@ use std::{collections::BTreeMap, time::Duration};
 use hostmedic_model::{
     calendar::{Calendar, CalendarReading},
     playbook::{Phase, Playbook},
+    property::{Property, Setting},
     record::{Body, Record},
     sample::Sample,
     signal::{Fact, Signal},
     subject::UnitName,
     time::{At, BootId, Span},
-    unit::{ActiveState, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
     wake::{Effect, Inspection, Wake},
 };
 
@@ -195,6 +196,18 @@ pub(crate) fn snapshot(at: At, unit: UnitName, state: UnitState) -> UnitSnapshot
         main_pid: 0,
         exec_main_code: 0,
         exec_main_status: 0,
+        resources: Resources {
+            set: BTreeMap::from([
+                (Property::MemoryHigh, Setting::NONE),
+                (Property::MemoryLow, Setting(0)),
+                (Property::MemorySwapMax, Setting::NONE),
+                (Property::CpuWeight, Setting::NONE),
+                (Property::CpuQuota, Setting::NONE),
+                (Property::TasksMax, Setting(4915)),
+                (Property::IoWeight, Setting::NONE),
+            ]),
+            ..Resources::default()
+        },
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Verified {
     pub(crate) checks: Vec<CheckResult>,
     /// Since when each check of the plan has passed at every look.
     pub(crate) held: Vec<Option<At>>,
+    /// A check did not pass without which the steps are taken back.
+    pub(crate) wants_undo: bool,
     /// All is well, and only has to stay so for a while.
     pub(crate) is_waiting: bool,
 }
@@ -123,6 +125,14 @@ pub(crate) fn verify(plan: &VerifyPlan, seen: &Seen<'_>) -> Verified {
     } else {
         Verification::Indeterminate
     };
+    // What cannot be shown to have helped is not left behind either. Damage to others is no check of
+    // the plan's, and reason enough where it takes anything back at all.
+    let mut decisive = plan.undo_without.iter();
+    let wants_undo = match verification {
+        Verification::Resolved => false,
+        Verification::Worse => !plan.undo_without.is_empty(),
+        _ => decisive.any(|place| !fresh || !results.get(*place).is_some_and(Checked::passed)),
+    };
     let checks = results.into_iter().map(|result| CheckResult {
         passed: result.passed() && fresh,
         check: result.name,
@@ -136,6 +146,7 @@ pub(crate) fn verify(plan: &VerifyPlan, seen: &Seen<'_>) -> Verified {
         verification,
         checks: checks.collect(),
         held,
+        wants_undo,
         is_waiting,
     }
 }

@@ -58,6 +58,7 @@ impl Desk {
             settle: Span::secs(1),
             within: Span::minutes(10),
             checks: vec![check],
+            undo_without: Vec::new(),
         };
         let text = include_str!("../../../playbooks/unit-failed-restart.yaml");
         let mut playbook = playbook::parse("unit-failed-restart.yaml", text).unwrap();
@@ -110,6 +111,9 @@ impl Desk {
             invocation_before: None,
             closure_before: Vec::new(),
             approved_by: None,
+            change: None,
+            inverse: None,
+            undoes: None,
         };
         let inspection = Inspection {
             unit: Ok(snapshot(at(s), web(), state)),

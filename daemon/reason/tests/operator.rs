@@ -12,7 +12,7 @@ use hostmedic_model::{
     signal::{Fact, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
     wake::{Effect, Inspection, Wake},
 };
 use hostmedic_reason::{pipeline::State, playbook, policy::Policy};
@@ -160,6 +160,7 @@ impl Desk {
                 main_pid: 0,
                 exec_main_code: 0,
                 exec_main_status: 0,
+                resources: Resources::default(),
             }),
             calendar: CalendarReading::Readable(Calendar {
                 at: self.now,

@@ -3,8 +3,22 @@
 //! Recovery between an intent and its outcome is worth nothing untested, and dying at a random
 //! moment hits the interesting ones once in a thousand runs.
 
+use hostmedic_model::record::Body;
+
 /// Variable that names the point to die at.
 pub const CRASH_AT: &str = "HOSTMEDIC_CRASH_AT";
+
+/// The point at which a record of this sort has just become durable.
+pub fn durable(body: &Body) -> Option<&'static str> {
+    match body {
+        Body::Intent(intent) if intent.undoes.is_some() => Some("undo-intent-durable"),
+        Body::Intent(_) => Some("intent-durable"),
+        Body::Captured(_) => Some("evidence-durable"),
+        Body::StepEnded(_) => Some("step-ended-durable"),
+        Body::Outcome(_) => Some("outcome-durable"),
+        _ => None,
+    }
+}
 
 /// Dies here, without unwinding or flushing, if [`CRASH_AT`] names this point.
 ///

@@ -18,7 +18,7 @@ use hostmedic_observe::{
     host::clock,
 };
 use tokio::time::{Instant, timeout_at};
-use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath};
+use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, Variant};
 
 use crate::crash::crash_point;
 
@@ -67,17 +67,17 @@ async fn call(conn: &Connection, intent: &Intent) -> StepResult {
     };
     crash_point("before-call");
     let unit = intent.unit.as_str();
-    if intent.verb == Verb::ResetFailed {
-        return match manager_call(conn, "ResetFailedUnit", &(unit,)).await {
-            Ok(_) => StepResult::Job {
-                result: "done".to_owned(),
-                path: String::new(),
-            },
-            Err(error) => refused_or_unknown(intent, &error),
-        };
-    }
+    let Some(method) = job_method(intent.verb) else {
+        let result = at_once(conn, intent).await;
+        crash_point(if intent.undoes.is_some() {
+            "undo-call-sent"
+        } else {
+            "call-sent"
+        });
+        return result;
+    };
     let arguments = (unit, MODE);
-    let queued = manager_call(conn, method(intent.verb), &arguments);
+    let queued = manager_call(conn, method, &arguments);
     let (reply, early) = while_listening(queued, &mut ended).await;
     let job: OwnedObjectPath = match reply.and_then(|reply| reply.body().deserialize()) {
         Ok(job) => job,
@@ -108,14 +108,41 @@ async fn call(conn: &Connection, intent: &Intent) -> StepResult {
     }
 }
 
-/// The method of systemd's manager that queues a job for `verb`.
-fn method(verb: Verb) -> &'static str {
+/// The method of systemd's manager that queues a job for `verb`; `None` for what is done at once.
+fn job_method(verb: Verb) -> Option<&'static str> {
     match verb {
-        Verb::Restart => "RestartUnit",
-        Verb::TryRestart => "TryRestartUnit",
-        Verb::Start => "StartUnit",
-        Verb::ReloadOrTryRestart => "ReloadOrTryRestartUnit",
-        Verb::ResetFailed => "ResetFailedUnit",
+        Verb::Restart => Some("RestartUnit"),
+        Verb::TryRestart => Some("TryRestartUnit"),
+        Verb::Start => Some("StartUnit"),
+        Verb::ReloadOrTryRestart => Some("ReloadOrTryRestartUnit"),
+        Verb::Stop => Some("StopUnit"),
+        Verb::Reload => Some("ReloadUnit"),
+        Verb::ResetFailed | Verb::SetProperty => None,
+    }
+}
+
+/// A call without a job: its answer says that it is done.
+async fn at_once(conn: &Connection, intent: &Intent) -> StepResult {
+    let unit = intent.unit.as_str();
+    let reply = match (intent.verb, intent.change) {
+        (Verb::SetProperty, Some(change)) => {
+            let value = (change.property.word(), Variant::U64(change.to.0));
+            // `true`: until the next boot, so that nothing which is forgotten lasts for ever.
+            let arguments = (unit, true, vec![value]);
+            manager_call(conn, "SetUnitProperties", &arguments).await
+        }
+        (Verb::ResetFailed, _) => manager_call(conn, "ResetFailedUnit", &(unit,)).await,
+        (verb, _) => {
+            let reason = format!("{} of {unit} does not say what to do", verb.word());
+            return StepResult::Refused { reason };
+        }
+    };
+    match reply {
+        Ok(_) => StepResult::Job {
+            result: "done".to_owned(),
+            path: String::new(),
+        },
+        Err(error) => refused_or_unknown(intent, &error),
     }
 }
 

@@ -20,7 +20,7 @@ use hostmedic_model::{
     signal::{Fact, OomKill, OomScope, OomVerdict, ProcessExec, ProcessExit, Signal, TaskRef},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
 };
 
 use crate::{
@@ -144,6 +144,7 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
         main_pid: 0,
         exec_main_code: -1,
         exec_main_status: 9,
+        resources: Resources::default(),
     };
     let series = Series {
         subject: Subject::Mount("/".into()),
@@ -421,6 +422,9 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
             invocation_before: None,
             closure_before: vec![],
             approved_by: None,
+            change: None,
+            inverse: None,
+            undoes: None,
         }),
         Body::Captured(Captured {
             incident: incident.clone(),
@@ -449,6 +453,7 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
                 passed: true,
                 observed: "active".into(),
             }],
+            undoing: Vec::new(),
         }),
         Body::ReplicationRefused {
             reason: "forked".into(),

@@ -144,7 +144,9 @@ fn closed_schemas_refuse_an_unknown_key_and_a_missing_one() {
                     // What older records do not have.
                     "Incident" => &["parent", "similar"],
                     "Matched" => &["advice"],
-                    "Body" => &["parts"],
+                    "Body" => &["parts", "change", "inverse", "undoes", "undoing"],
+                    "StepTemplate" => &["set", "inverse", "undo_on_failure"],
+                    "VerifyPlan" => &["undo_without"],
                     "Anomaly" | "Evidence" => &["forecast", "together"],
                     _ => &[],
                 };

@@ -1,9 +1,8 @@
 //! The simulated host: units that die, a disk, a bus and clocks that fail on purpose.
 //!
-//! Fault model. Disk: an append fails whole, nothing of it is kept. Bus: a unit or the calendar
-//! cannot be read; a job fails, or its end is never told. Answers: lost, or late by several steps.
-//! Daemon: dies between any two effects and starts again from the disk. Host: reboots. Wall clock:
-//! jumps either way by up to two days.
+//! Fault model. Disk: an append fails whole, nothing of it is kept. Bus: a unit or the calendar cannot
+//! be read; a job fails, or its end is never told. Answers: lost, or late by several steps. Daemon: dies
+//! between any two effects and starts again from the disk. Host: reboots. Clock: jumps by up to two days.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,7 +21,7 @@ use hostmedic_model::{
     signal::{Fact, OomKill, Signal},
     subject::UnitName,
     time::{At, BootId, Span},
-    unit::{ActiveState, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
     wake::{Effect, Inspection, Wake},
 };
 use hostmedic_reason::{pipeline::State, policy::Policy};
@@ -419,6 +418,7 @@ impl SimWorld {
                 main_pid: 0,
                 exec_main_code: 0,
                 exec_main_status: 0,
+                resources: Resources::default(),
             }),
             _ => Err("the bus hangs".to_owned()),
         };

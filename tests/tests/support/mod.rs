@@ -67,6 +67,9 @@ pub(crate) fn intent(verb: Verb, name: &str) -> Intent {
         invocation_before: None,
         closure_before: Vec::new(),
         approved_by: None,
+        change: None,
+        inverse: None,
+        undoes: None,
     }
 }
 

@@ -170,11 +170,8 @@ fn words(record: &Record) -> Option<String> {
             )
         }
         Body::Intent(intent) => {
-            let (verb, unit) = (intent.verb.word(), &intent.unit);
-            format!(
-                "intent (record {seq}): {verb} {unit}, by {}",
-                intent.playbook.name
-            )
+            let says = intent.says();
+            format!("intent (record {seq}): {says}, by {}", intent.playbook.name)
         }
         Body::Captured(captured) => format!(
             "evidence captured: {} journal lines, {} cgroup files (record {seq})",

@@ -206,6 +206,7 @@ pub(crate) fn status(status: IncidentStatus) -> (&'static str, Option<Tone>) {
         IncidentStatus::AwaitingApproval => ("waits for approval", Some(Tone::Warn)),
         IncidentStatus::Acting => ("acting", None),
         IncidentStatus::Verifying => ("verifying", None),
+        IncidentStatus::Undoing => ("undoing", Some(Tone::Warn)),
         IncidentStatus::Escalated => ("escalated", Some(Tone::Bad)),
         IncidentStatus::Resolved => ("resolved", Some(Tone::Good)),
         IncidentStatus::Closed => ("closed", Some(Tone::Dim)),

@@ -230,7 +230,12 @@ fn checks(outcome: &Outcome, distance: &str, style: Style) -> String {
             (check.observed.clone(), None),
         ]);
     }
-    let head = style.paint(Tone::Head, &format!("VERIFICATION {distance}"));
+    let what = if outcome.intent.is_undo() {
+        "TAKING BACK"
+    } else {
+        "VERIFICATION"
+    };
+    let head = style.paint(Tone::Head, &format!("{what} {distance}"));
     format!("\n{head} {word}\n{}", table.render(style))
 }
 

@@ -3,7 +3,7 @@
 use hostmedic_model::{
     command::Inhibit,
     incident::{Incident, IncidentId},
-    playbook::{Playbook, Remedy, StepTemplate, Target},
+    playbook::{Playbook, Remedy},
     time::At,
 };
 
@@ -141,18 +141,12 @@ pub(crate) fn missing(playbooks: &[Playbook], style: Style) -> String {
 
 fn remedy(remedy: &Remedy) -> String {
     match remedy {
-        Remedy::Steps { steps, .. } => steps.iter().map(step).collect::<Vec<_>>().join(", "),
+        Remedy::Steps { steps, .. } => {
+            let steps = steps.iter().map(ToString::to_string);
+            steps.collect::<Vec<_>>().join(", ")
+        }
         Remedy::Escalate(_) => "escalate".to_owned(),
         Remedy::Unbuilt(what) => format!("nothing yet: {what}"),
-    }
-}
-
-/// A step in words.
-pub(crate) fn step(step: &StepTemplate) -> String {
-    match &step.target {
-        Target::Subject => format!("{} the unit", step.verb.word()),
-        Target::Unit(unit) => format!("{} {unit}", step.verb.word()),
-        Target::Action(name) => format!("{} action {name}", step.verb.word()),
     }
 }
 

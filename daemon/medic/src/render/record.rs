@@ -137,9 +137,13 @@ pub(crate) fn summary(body: &Body) -> (&'static str, String, Option<Tone>) {
         Body::Intent(intent) => (
             "intent",
             format!(
-                "{} {} ({}{}), wait at most {}",
-                intent.verb.word(),
-                intent.unit,
+                "{}{} ({}{}), wait at most {}",
+                if intent.undoes.is_some() {
+                    "back: "
+                } else {
+                    ""
+                },
+                intent.says(),
                 intent.id,
                 intent
                     .approved_by
@@ -196,7 +200,14 @@ pub(crate) fn summary(body: &Body) -> (&'static str, String, Option<Tone>) {
             let passed = outcome.checks.iter().filter(|check| check.passed).count();
             (
                 "outcome",
-                format!("{word}: {passed} of {} checks passed", outcome.checks.len()),
+                format!(
+                    "{word}: {passed} of {} checks passed{}",
+                    outcome.checks.len(),
+                    match outcome.undoing.len() {
+                        0 => String::new(),
+                        steps => format!("; taking {} back", count(steps, "step")),
+                    }
+                ),
                 tone,
             )
         }

@@ -3,12 +3,13 @@
 //! Read just before deciding and again after acting. Two answers of systemd, asked for at once,
 //! and one more for each level of dependents: no list of all units, no cache.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use hostmedic_model::{
+    property::{Property, Setting},
     subject::UnitName,
     time::Span,
-    unit::{ActiveState, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
 };
 use zbus::Connection;
 
@@ -91,16 +92,39 @@ async fn read(conn: &Connection, asked: &UnitName) -> Result<UnitSnapshot, BusEr
         refuse_manual_stop: common.flag("RefuseManualStop")?,
         stop_closure,
         control_group: text("ControlGroup")?,
-        memory_current_bytes: match has("MemoryCurrent") {
-            // All ones means that systemd does not account it.
-            Some(own) => Some(own.u64("MemoryCurrent")?).filter(|bytes| *bytes != u64::MAX),
-            None => None,
-        },
+        memory_current_bytes: own.map_or(Ok(None), |own| accounted(own, "MemoryCurrent"))?,
         main_pid: u32("MainPID")?,
         exec_main_code: i32("ExecMainCode")?,
         exec_main_status: i32("ExecMainStatus")?,
+        resources: match own {
+            Some(own) => resources(own)?,
+            None => Resources::default(),
+        },
         unit,
     })
+}
+
+/// What the unit may use and does use.
+fn resources(own: &Props) -> Result<Resources, BusError> {
+    let mut set = BTreeMap::new();
+    for property in Property::ALL {
+        if own.has(property.word()) {
+            set.insert(property, Setting(own.u64(property.word())?));
+        }
+    }
+    Ok(Resources {
+        set,
+        tasks_current: accounted(own, "TasksCurrent")?,
+        swap_current_bytes: accounted(own, "MemorySwapCurrent")?,
+    })
+}
+
+/// A number that this systemd may not know or not account; then it writes all ones.
+fn accounted(own: &Props, property: &str) -> Result<Option<u64>, BusError> {
+    if !own.has(property) {
+        return Ok(None);
+    }
+    Ok(Some(own.u64(property)?).filter(|number| *number != u64::MAX))
 }
 
 /// The interface of the unit's type; `None` for types that have none of what we read.

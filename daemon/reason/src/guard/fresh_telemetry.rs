@@ -26,10 +26,11 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
             unit.unit, unit.load_state, unit.unit
         ));
     }
-    if unit.refuse_manual_start {
+    if !look.verb.moves() {
+        // What systemd lets nobody start or stop may still be given less.
+    } else if unit.refuse_manual_start {
         return refuse(format!("{} has RefuseManualStart=yes", unit.unit));
-    }
-    if unit.refuse_manual_stop && !unit.state.active.is_down() {
+    } else if unit.refuse_manual_stop && !unit.state.active.is_down() {
         return refuse(format!("{} has RefuseManualStop=yes", unit.unit));
     }
     pass(format!("{} was read {} ms ago", unit.unit, age.as_millis()))

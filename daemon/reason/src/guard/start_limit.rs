@@ -7,6 +7,9 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
     let Ok(unit) = look.unit else {
         return pass("unknown; fresh_telemetry speaks for it");
     };
+    if !look.verb.moves() {
+        return pass("nothing is started");
+    }
     let (burst, interval) = (unit.start_limit_burst, unit.start_limit_interval);
     if burst == 0 || interval.0.is_zero() {
         return pass("the unit has no start limit");

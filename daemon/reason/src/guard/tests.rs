@@ -10,11 +10,12 @@ use hostmedic_model::{
     playbook::Verb,
     signal::{Fact, ProcessExec},
     time::{BootId, Span},
-    unit::{ActiveState, UnitState},
+    unit::{ActiveState, Resources, UnitState},
 };
 
 mod matched;
 mod numbers;
+mod setting;
 
 use super::*;
 use crate::playbook;
@@ -88,6 +89,7 @@ fn scene() -> Scene {
             main_pid: 0,
             exec_main_code: 0,
             exec_main_status: 0,
+            resources: Resources::default(),
         }),
         calendar: Calendar {
             at: NOW,
@@ -126,7 +128,9 @@ fn objections(scene: &Scene) -> Vec<GuardVerdict> {
     } else {
         CalendarReading::Readable(scene.calendar.clone())
     };
+    let first = scene.playbook.steps().first();
     let mut verdicts = ask_all(&Look {
+        verb: first.map_or(Verb::Restart, |step| step.verb),
         subject: &Subject::Unit(scene.target.clone()),
         severity: Severity::Critical,
         now: NOW,
@@ -422,6 +426,9 @@ fn after_attempts(playbook: &str, on: &[&str], ago: Span) -> Scene {
             invocation_before: None,
             closure_before: Vec::new(),
             approved_by: None,
+            change: None,
+            inverse: None,
+            undoes: None,
         });
     }
     attempts.live(NOW, &boot);

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod groups;
+mod settings;
 
 const GOOD: &str = include_str!("../../../../playbooks/unit-oom-killed.yaml");
 const FILE: &str = "x/unit-oom-killed.yaml";
@@ -322,7 +323,7 @@ fn only_typed_slots_take_bindings() {
 #[test]
 fn what_the_engine_cannot_do_is_counted_and_only_observed() {
     let text = GOOD
-        .replacen("uses: systemd.restart,", "uses: systemd.stop,", 1)
+        .replacen("uses: systemd.restart,", "uses: systemd.cancel_job,", 1)
         .replacen(
             "check: unit.active, fail",
             "check: unit.result_success, fail",
@@ -332,7 +333,7 @@ fn what_the_engine_cannot_do_is_counted_and_only_observed() {
     assert_eq!(playbook.phase_max, Phase::Observe);
     assert_eq!(
         playbook.missing,
-        ["step systemd.stop", "check unit.result_success"]
+        ["step systemd.cancel_job", "check unit.result_success"]
     );
     assert!(matches!(playbook.remedy, Remedy::Unbuilt(_)));
     let unheard = GOOD.replacen(

@@ -15,7 +15,7 @@ use hostmedic_model::{
     signal::{Fact, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
     vector::Vector,
     wake::{Effect, Inspection, Wake},
 };
@@ -383,6 +383,7 @@ impl<'a> Desk<'a> {
         } else {
             unit_state(ActiveState::Inactive, "dead", "success", 0)
         };
+        let known = snapshot(at, unit, state);
         let calendar = match &self.unreadable {
             Some(reason) => CalendarReading::Unreadable {
                 at,
@@ -396,13 +397,19 @@ impl<'a> Desk<'a> {
         };
         Inspection {
             unit: Ok(UnitSnapshot {
+                memory_current_bytes: Some(1 << 30),
+                resources: Resources {
+                    tasks_current: Some(100),
+                    swap_current_bytes: Some(1 << 26),
+                    ..known.resources.clone()
+                },
                 restart_policy: self.restart_policy.clone(),
                 stop_closure: if own {
                     self.dependents.clone()
                 } else {
                     Vec::new()
                 },
-                ..snapshot(at, unit, state)
+                ..known
             }),
             calendar,
             also_down: Vec::new(),

@@ -13,7 +13,7 @@ use hostmedic_model::{
     signal::{Fact, MountReadOnly, OomKill, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
     wake::{Effect, Inspection, Wake},
 };
 use hostmedic_reason::{pipeline::State, playbook, policy::Policy};
@@ -161,6 +161,7 @@ impl Host {
                 main_pid: 0,
                 exec_main_code: 0,
                 exec_main_status: 0,
+                resources: Resources::default(),
             }),
             calendar: CalendarReading::Readable(Calendar {
                 at: self.now,

@@ -15,7 +15,7 @@ use hostmedic_model::{
     signal::{Fact, OomKill, OomVerdict, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
     vector::{DIMENSIONS, Vector},
     wake::{Effect, Inspection, Wake},
 };
@@ -252,6 +252,7 @@ impl Desk {
                 main_pid: 0,
                 exec_main_code: 0,
                 exec_main_status: 0,
+                resources: Resources::default(),
             }),
             calendar: CalendarReading::Readable(Calendar {
                 at: self.now,

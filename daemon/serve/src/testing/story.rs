@@ -31,7 +31,7 @@ use hostmedic_model::{
     signal::{Fact, OomKill, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
 };
 
 /// The kernel kills the web server: 2026-08-14 02:17:03.412 UTC.
@@ -111,6 +111,7 @@ fn snapshot(name: &str, at: At, state: UnitState, main_pid: u32) -> UnitSnapshot
         main_pid,
         exec_main_code: if main_pid == 0 { 2 } else { 0 },
         exec_main_status: if main_pid == 0 { 9 } else { 0 },
+        resources: Resources::default(),
     }
 }
 
@@ -301,6 +302,9 @@ fn intent() -> Intent {
         invocation_before: Some("0a1b2c3d".repeat(4)),
         closure_before: vec![unit("web-metrics.service")],
         approved_by: None,
+        change: None,
+        inverse: None,
+        undoes: None,
     }
 }
 
@@ -444,6 +448,7 @@ fn outcome() -> Outcome {
             check("the unit has a new invocation", "8c9d0e1f, was 0a1b2c3d"),
             check("no oom_kill since the step ended", "0 in 10.4s"),
         ],
+        undoing: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@
 mod facts;
 mod incidents;
 mod playbooks;
+mod undo;
 
 use hostmedic_model::{
     anomaly::Severity,
@@ -22,6 +23,7 @@ use hostmedic_model::{
         Check, Condition, Need, Otherwise, Phase, Playbook, Remedy, RiskClass, SignalFilter,
         Target, Verb,
     },
+    property::{Amount, Property},
     record::{Body, CommandRecord},
     sample::Measure,
     signal::{
@@ -81,6 +83,10 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("Target", covered(targets, target)),
         ("Need", covered(playbooks::needs(), need)),
         ("PreCheck", json([playbooks::pre_check()])),
+        ("Amount", covered(undo::amounts(), amount)),
+        ("StepTemplate", json([undo::step()])),
+        ("VerifyPlan", json([undo::plan()])),
+        ("Resources", json([undo::resources()])),
         ("Remedy", covered(remedies(steps), remedy)),
         (
             "CommandAnswer",
@@ -158,6 +164,7 @@ kinds!(condition(Condition): Signal, UnitState, Starts, Above, Below, Held, All,
 kinds!(filter(SignalFilter): PressureOf, MemoryEvent, OomOfHost, FatalSignal);
 kinds!(need(Need): Fresh, Active, ClosureAtMost, StartsLeft, NoJob, Quiet, Below, Above, NoSignal);
 kinds!(check(Check): UnitActive, NewInvocation, NoSignal, Below, Above, FellBy, ClosureRestored, Held);
+kinds!(amount(Amount): To, OfCurrent);
 kinds!(target(Target): Subject, Unit, Action);
 kinds!(remedy(Remedy): Steps, Escalate, Unbuilt);
 
@@ -351,6 +358,7 @@ fn bodies() -> Vec<Body> {
     let intent = IntentId(format!("{incident}/1.1"));
     let reason = "sigterm".to_owned();
     let mut bodies: Vec<Body> = testing::records().into_iter().map(|r| r.body).collect();
+    bodies.extend(undo::bodies());
     bodies.push(Body::Stopped {
         reason: reason.clone(),
     });
@@ -425,7 +433,7 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(FilesystemTrouble: Error, Shutdown),
         words!(HardwareSource: MemoryController, MemoryPage, Pcie, MachineCheck),
         words!(HookMode: Stream, Sample, Count, Off),
-        words!(IncidentStatus: Open, Held, AwaitingApproval, Acting, Verifying, Escalated,
+        words!(IncidentStatus: Open, Held, AwaitingApproval, Acting, Verifying, Undoing, Escalated,
             Resolved, Closed),
         words!(Judgement: Right, Wrong, Forget),
         words!(MatchRoute: None, Inform, Propose, Act),
@@ -437,6 +445,7 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(OomVerdict: Unconfirmed, Killed, AlreadyExiting, GroupMember),
         words!(PressureOf: Memory, Io, Cpu),
         words!(TcpTroubleKind: Retransmit, ResetSent, ResetReceived),
+        words!(Property: MemoryHigh, MemoryLow, MemorySwapMax, CpuWeight, CpuQuota, TasksMax, IoWeight),
         words!(Phase: Observe, Assist, Autonomous),
         words!(Otherwise: Escalate, Wait, Ask),
         words!(RiskClass: ReadOnly, Reversible, Disruptive, Destructive, Containment),
@@ -449,7 +458,8 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
             LogLines, LinkChanges),
         words!(LogPriority: Warning, Error, Critical, Alert, Emergency),
         words!(Stance: Pass, Wait, Ask, Shadow, Refuse),
-        words!(Verb: Restart, TryRestart, Start, ReloadOrTryRestart, ResetFailed),
+        words!(Verb: Restart, TryRestart, Start, ReloadOrTryRestart, ResetFailed, Stop, Reload,
+            SetProperty),
         words!(Verdict: Act, Propose, Shadow, Hold, Escalate),
         words!(Verification: Resolved, Unchanged, Worse, Indeterminate),
     ]

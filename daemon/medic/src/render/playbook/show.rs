@@ -5,7 +5,6 @@ use hostmedic_reason::{matching::confidence::Thresholds, playbook::wire::Documen
 
 use crate::render::{
     evidence::phase,
-    lists::step,
     text::{Style, Table, Tone, clean, short},
 };
 
@@ -66,11 +65,7 @@ pub(crate) fn show(playbook: &Playbook, document: Option<&Document>, style: Styl
     match &playbook.remedy {
         Remedy::Steps { steps, verify } => {
             for it in steps {
-                line(
-                    "does",
-                    format!("{}, within {}", step(it), it.wait_max),
-                    None,
-                );
+                line("does", format!("{it}, within {}", it.wait_max), None);
             }
             let times = format!("after {}, until {}", verify.settle, verify.within);
             line("verified", times, None);

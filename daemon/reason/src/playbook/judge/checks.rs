@@ -109,6 +109,7 @@ impl Judge<'_> {
         }
         let mut list = Vec::new();
         let mut counted = 0;
+        let mut undo_without = Vec::new();
         for check in &verify.all.value {
             let Some(entry) = self.entry("check", checks::ALL, &check.check, check.check.place)
             else {
@@ -157,11 +158,7 @@ impl Judge<'_> {
                 );
             }
             match check.fail_action.value {
-                FailAction::Escalate => counted += 1,
-                FailAction::Rollback => {
-                    counted += 1;
-                    self.miss("automatic rollback");
-                }
+                FailAction::Escalate | FailAction::Rollback => counted += 1,
                 FailAction::Warn => self.miss("verify `fail_action: warn`"),
                 FailAction::Abort | FailAction::Wait | FailAction::RequestApproval => {
                     self.findings.error_help(
@@ -172,6 +169,7 @@ impl Judge<'_> {
                     );
                 }
             }
+            let place = list.len();
             match (compile(entry.name, &check.with), &check.held_for) {
                 (Some(compiled), Some(span)) => list.push(Check::Held {
                     check: Box::new(compiled),
@@ -179,6 +177,9 @@ impl Judge<'_> {
                 }),
                 (Some(compiled), None) => list.push(compiled),
                 (None, _) => self.miss(lacking(&check.with).unwrap_or(what)),
+            }
+            if check.fail_action.value == FailAction::Rollback && place < list.len() {
+                undo_without.push(place);
             }
         }
         if counted == 0 && !verify.all.value.is_empty() {
@@ -192,6 +193,7 @@ impl Judge<'_> {
             settle,
             within,
             checks: list,
+            undo_without,
         }
     }
 }
@@ -306,7 +308,7 @@ fn span(with: &Args, name: &str) -> Option<Span> {
     with.text(name)?.parse().ok()
 }
 
-fn number(with: &Args, name: &str, unit: Unit) -> Option<f64> {
+pub(super) fn number(with: &Args, name: &str, unit: Unit) -> Option<f64> {
     match &with.get(name)?.value {
         Value::Text(text) => unit.parse(text).ok(),
         Value::Int(number) if unit == Unit::Count => Some(*number as f64),

@@ -4,15 +4,22 @@ use std::collections::BTreeSet;
 
 use hostmedic_model::{
     playbook::{RiskClass, StepTemplate, Target},
+    property::{Aim, Amount, Property, Setting},
     subject::UnitName,
     time::Span,
 };
 
-use super::{Judge, slots::binding};
-use crate::playbook::{
-    placed::{Placed, PlacedList},
-    registry::steps::{self, Inverse},
-    wire::{self, OnFailure, TargetKind},
+use super::{Judge, checks::number, slots::binding};
+use crate::{
+    playbook::{
+        placed::{Placed, PlacedList},
+        registry::{
+            Slot,
+            steps::{self, Inverse},
+        },
+        wire::{self, FailAction, OnFailure, TargetKind},
+    },
+    setting,
 };
 
 /// A step may not be waited for longer than this: an operator must hear of it before.
@@ -83,11 +90,13 @@ impl Judge<'_> {
             }
             plan.may_stop_others |= entry.may_stop_others();
             let wait_max = self.wait(step.timeout.as_ref());
-            match step.on_failure.as_ref().map(|action| action.value) {
-                None | Some(OnFailure::Escalate) => {}
-                Some(OnFailure::Rollback) => self.miss("step `on_failure: rollback`"),
-                Some(OnFailure::Continue) => self.miss("step `on_failure: continue`"),
+            let on_failure = step.on_failure.as_ref().map(|action| action.value);
+            if on_failure == Some(OnFailure::Continue) {
+                self.miss("step `on_failure: continue`");
             }
+            let set = entry
+                .property()
+                .and_then(|property| self.aim(property, entry, step));
             match (entry.call(), self.step_target(entry, step)) {
                 (Some(verb), Some(target)) => {
                     if let Some(steps) = &mut plan.steps {
@@ -95,6 +104,9 @@ impl Judge<'_> {
                             verb,
                             target,
                             wait_max,
+                            set,
+                            inverse: entry.way_back(),
+                            undo_on_failure: on_failure == Some(OnFailure::Rollback),
                         });
                     }
                 }
@@ -113,6 +125,40 @@ impl Judge<'_> {
             plan.steps = None;
         }
         plan
+    }
+
+    /// What a step sets; a value that no unit could run with is an error.
+    fn aim(&mut self, property: Property, entry: &steps::Step, step: &wire::Step) -> Option<Aim> {
+        let given = |name: &str| {
+            let field = entry.fields.iter().find(|field| field.name == name)?;
+            let Slot::Number(unit) = field.slot else {
+                return None;
+            };
+            Some((number(&step.with, name, unit)?, step.with.get(name)?.place))
+        };
+        let (to, wrong, place) = if let Some((to, place)) = given("to") {
+            // systemd counts a quota in microseconds of each second.
+            let in_its_unit = if property == Property::CpuQuota {
+                1_000_000.0
+            } else {
+                1.0
+            };
+            let to = to * in_its_unit;
+            let wrong = if property != Property::CpuQuota && to.fract() != 0.0 {
+                Err(format!("{to} is no whole number"))
+            } else {
+                setting::within_bounds(property, Setting(to.round() as u64))
+            };
+            (Amount::To(Setting(to.round() as u64)), wrong, place)
+        } else {
+            let (share, place) = given("of_current")?;
+            let wrong = setting::share_within_bounds(property, share);
+            (Amount::OfCurrent(share), wrong, place)
+        };
+        if let Err(why) = wrong {
+            self.findings.error("range", place, why);
+        }
+        Some(Aim { property, to })
     }
 
     fn step_id(&mut self, id: &Placed<String>, ids: &mut BTreeSet<String>) {
@@ -157,6 +203,36 @@ impl Judge<'_> {
         } else {
             self.miss(format!("step on binding `{name}`"));
             None
+        }
+    }
+
+    /// What says `rollback` must have something to take back.
+    pub(super) fn rollback_is_there(
+        &mut self,
+        rollback: &Placed<wire::Rollback>,
+        list: &PlacedList<wire::Step>,
+        verify: Option<&Placed<wire::Verify>>,
+    ) {
+        let of_steps = list
+            .value
+            .iter()
+            .filter_map(|step| step.on_failure.as_ref());
+        let asking = of_steps.filter(|action| action.value == OnFailure::Rollback);
+        let checks = verify.into_iter().flat_map(|verify| &verify.all.value);
+        let of_checks = checks
+            .map(|check| &check.fail_action)
+            .filter(|action| action.value == FailAction::Rollback);
+        let place = asking
+            .map(|action| action.place)
+            .chain(of_checks.map(|action| action.place))
+            .next();
+        if let (Some(place), true) = (place, rollback.none.is_some()) {
+            self.findings.error_help(
+                "rollback",
+                place,
+                "there is nothing to take back: `rollback` says `none`",
+                "write `escalate`",
+            );
         }
     }
 
@@ -224,13 +300,15 @@ impl Judge<'_> {
                     "say so: `rollback: {none: ...}`",
                 );
             }
+            if entry.name != steps::UNDO {
+                self.miss(format!("rollback step {}", entry.name));
+            }
             words.push(entry.says);
         }
         if steps.value.is_empty() {
             self.findings
                 .error("empty", steps.place, "`rollback: steps` is empty");
         }
-        self.miss("automatic rollback");
         words.join("; ")
     }
 }

@@ -114,6 +114,7 @@ impl Judge<'_> {
         let verify_plan = verify.map(|verify| self.verify(verify));
         if let Some(rollback) = self.need(document, "rollback", document.rollback.as_ref()) {
             made.rollback = self.rollback(rollback, &plan, list);
+            self.rollback_is_there(rollback, list, verify);
         }
         if let Some(concurrency) = self.need(document, "concurrency", document.concurrency.as_ref())
         {

@@ -1,7 +1,10 @@
 //! What a playbook can do. Each entry says how dangerous it is, what it needs, whether twice is as
 //! good as once, what undoes it, and what a dry run would show. There is no shell and no free SQL.
 
-use hostmedic_model::playbook::{RiskClass, Verb};
+use hostmedic_model::{
+    playbook::{RiskClass, Verb},
+    property::Property,
+};
 
 use super::{Field, Slot, Unit, entry, may, must};
 
@@ -46,7 +49,33 @@ impl Step {
             (_, "systemd.try_restart") => Some(Verb::TryRestart),
             (_, "systemd.reload_or_try_restart") => Some(Verb::ReloadOrTryRestart),
             (_, "systemd.reset_failed") => Some(Verb::ResetFailed),
+            (_, "systemd.reload") => Some(Verb::Reload),
+            (_, "systemd.stop") => Some(Verb::Stop),
+            _ => self.property().map(|_| Verb::SetProperty),
+        }
+    }
+
+    /// The property that it sets until the next boot, if that is what it does.
+    pub fn property(&self) -> Option<Property> {
+        match self.name {
+            "systemd.set_memory_high" => Some(Property::MemoryHigh),
+            "systemd.set_memory_low" => Some(Property::MemoryLow),
+            "systemd.set_memory_swap_max" => Some(Property::MemorySwapMax),
+            "systemd.set_cpu_weight" => Some(Property::CpuWeight),
+            "systemd.set_cpu_quota" => Some(Property::CpuQuota),
+            "systemd.set_tasks_max" => Some(Property::TasksMax),
+            "systemd.set_io_weight" => Some(Property::IoWeight),
             _ => None,
+        }
+    }
+
+    /// What the engine asks systemd for to take it back; `None` where that is not needed, not possible
+    /// or not there yet.
+    pub fn way_back(&self) -> Option<Verb> {
+        match self.inverse {
+            Inverse::PriorValue => self.property().map(|_| Verb::SetProperty),
+            Inverse::Step(name) => super::find(ALL, name)?.call(),
+            Inverse::NotNeeded(_) | Inverse::Impossible(_) => None,
         }
     }
 

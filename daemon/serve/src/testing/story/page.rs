@@ -123,11 +123,15 @@ pub fn playbooks() -> Vec<Playbook> {
             verb: Verb::Restart,
             target,
             wait_max: Span::secs(30),
+            set: None,
+            inverse: None,
+            undo_on_failure: false,
         }],
         verify: VerifyPlan {
             settle: Span::secs(10),
             within: Span::minutes(1),
             checks: verify,
+            undo_without: Vec::new(),
         },
     };
     let playbook = |name: &str, describe: &str, trigger, remedy, phase_max| Playbook {
