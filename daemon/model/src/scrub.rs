@@ -50,11 +50,18 @@ const UNIT_ENDS: [&str; 8] = [
 ];
 
 /// Short options of well-known programs whose value is often a secret: `mysql -pX`, `curl -u me:X`,
-/// `redis-cli -a X`, `sshpass -p X`, `ldapsearch -w X`, `psk -k X`.
-const SHORT_OPTIONS: [char; 6] = ['p', 'P', 'u', 'a', 'w', 'k'];
+/// `redis-cli -a X`, `sshpass -p X`, `ldapsearch -w X`, `psk -k X`, `smbclient -U me%X`.
+const SHORT_OPTIONS: [char; 7] = ['p', 'P', 'u', 'U', 'a', 'w', 'k'];
+/// What is in the name of an option or a variable whose value is a secret, beside [`KEYS`]:
+/// `--requirepass`, `DB_PASS`, `-passin`, `--secret-key`, `--masterauth`.
+const NAMED: [&str; 4] = ["pass", "auth", "key", "cred"];
+/// Names of options whose value has a secret in it.
+const WHOLE: [&str; 2] = ["user", "userpwd"];
 
 /// The arguments of a program as one plain line of at most `chars_max` characters. Stricter than
-/// [`scrub`]: what follows a short option that may name a secret is hidden, too.
+/// [`scrub`]: the value of an option that may name a secret is hidden, and an argument that names
+/// one within is hidden whole. Rather too much is hidden than too little: a command line tells what
+/// runs, and its options are seldom what one looks for.
 pub fn scrub_command<'a>(arguments: impl Iterator<Item = &'a str>, chars_max: usize) -> String {
     let mut line = String::new();
     let mut hide_next = false;
@@ -62,29 +69,76 @@ pub fn scrub_command<'a>(arguments: impl Iterator<Item = &'a str>, chars_max: us
         if line.len() > INPUT_BYTES_MAX {
             break;
         }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        let mut letters = argument.chars();
-        let short = (letters.next() == Some('-'))
-            .then(|| letters.next())
-            .flatten()
-            .filter(|letter| SHORT_OPTIONS.contains(letter));
         if std::mem::take(&mut hide_next) && !argument.starts_with('-') {
-            line.push_str(HIDDEN);
-        } else if let Some(letter) = short {
-            line.push('-');
-            line.push(letter);
-            hide_next = letters.as_str().is_empty();
-            if !hide_next {
-                line.push_str(HIDDEN);
-            }
+            push(&mut line, HIDDEN);
+        } else if argument.to_lowercase().contains("authorization") {
+            // `Authorization: Token X`: how many words the value has is not known.
+            push(&mut line, HIDDEN);
         } else {
-            line.push_str(argument);
+            // An argument may be a command line itself: `sh -c 'mysqldump -pX'`.
+            let mut words = argument.split_whitespace();
+            for word in words.by_ref().take(INPUT_BYTES_MAX) {
+                if std::mem::take(&mut hide_next) && !word.starts_with('-') {
+                    push(&mut line, HIDDEN);
+                } else {
+                    hide_next = push_word(&mut line, word);
+                }
+            }
         }
     }
     // As long as the other word, so that the line is not longer.
     scrub(&line, chars_max).replace(HIDDEN, SECRET)
+}
+
+fn push(line: &mut String, word: &str) {
+    if !line.is_empty() {
+        line.push(' ');
+    }
+    line.push_str(word);
+}
+
+/// Adds a word of a command line, without the secret in it. Whether the next one is a secret.
+fn push_word(line: &mut String, word: &str) -> bool {
+    let name = word.trim_start_matches('-');
+    let is_option = name.len() < word.len();
+    let (name, value) = match name.split_once('=') {
+        Some((name, _)) => (name, true),
+        None => (name, false),
+    };
+    let small = name.to_lowercase();
+    let has = |keys: &[&str]| keys.iter().any(|key| small.contains(key));
+    let is_secret = (is_option || value)
+        && !small.contains('/')
+        && (has(&NAMED) || has(&KEYS) || is_option && WHOLE.contains(&small.as_str()));
+    if is_secret {
+        let dashes = word.len() - word.trim_start_matches('-').len();
+        let value = if value {
+            format!("={HIDDEN}")
+        } else {
+            String::new()
+        };
+        push(line, &format!("{}{name}{value}", "-".repeat(dashes.min(2))));
+        return value.is_empty();
+    }
+    let mut letters = word.chars();
+    let short = (letters.next() == Some('-'))
+        .then(|| letters.next())
+        .flatten()
+        .filter(|letter| SHORT_OPTIONS.contains(letter));
+    match short {
+        Some(letter) if letters.as_str().is_empty() => {
+            push(line, &format!("-{letter}"));
+            true
+        }
+        Some(letter) => {
+            push(line, &format!("-{letter}{HIDDEN}"));
+            false
+        }
+        None => {
+            push(line, word);
+            false
+        }
+    }
 }
 
 /// One plain line of at most `chars_max` characters.
@@ -358,6 +412,41 @@ mod tests {
             (&["ps", "-a", "-x"], "ps -a -x"),
             (&["app", "--token=hunter2"], "app --token=(secret)"),
             (&["app", "--password", "hunter2"], "app --password (secret)"),
+            (&["app", "-password", "hunter2"], "app -password (secret)"),
+            (
+                &["sh", "-c", "mysqldump -phunter2 shop"],
+                "sh -c mysqldump -p(secret) shop",
+            ),
+            (
+                &["sh", "-c", "app --token hunter2", "x"],
+                "sh -c app --token (secret) x",
+            ),
+            (
+                &["app", "--password", "correct horse"],
+                "app --password (secret)",
+            ),
+            (
+                &["curl", "-H", "Authorization: Token hunter2"],
+                "curl -H (secret)",
+            ),
+            (
+                &["redis-server", "--requirepass", "hunter2"],
+                "redis-server --requirepass (secret)",
+            ),
+            (
+                &["env", "DB_PASS=hunter2", "app"],
+                "env DB_PASS=(secret) app",
+            ),
+            (
+                &["openssl", "rsa", "-passin", "pass:hunter2"],
+                "openssl rsa -passin (secret)",
+            ),
+            (
+                &["app", "--secret-key=hunter2"],
+                "app --secret-key=(secret)",
+            ),
+            (&["curl", "--user", "me:hunter2"], "curl --user (secret)"),
+            (&["smbclient", "-U", "me%hunter2"], "smbclient -U (secret)"),
             (&["nginx: worker process"], "nginx: worker process"),
             (&[], ""),
         ] {

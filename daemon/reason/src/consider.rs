@@ -197,7 +197,7 @@ impl State {
             playbook: &playbook,
             subject: &subject,
             severity,
-            verb: step.verb,
+            moves: playbook.steps().iter().any(|step| step.verb.moves()),
             target: &target,
             unit: &inspection.unit,
             calendar: &inspection.calendar,

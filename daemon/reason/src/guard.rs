@@ -30,7 +30,7 @@ use hostmedic_model::{
     command::{Inhibit, Operator},
     decision::{GuardVerdict, Stance},
     matched::EvidenceCheck,
-    playbook::{Phase, Playbook, Verb},
+    playbook::{Phase, Playbook},
     subject::{Subject, UnitName},
     time::At,
     unit::UnitSnapshot,
@@ -46,8 +46,8 @@ pub(crate) struct Look<'a> {
     /// What the incident is about, and how bad it is.
     pub(crate) subject: &'a Subject,
     pub(crate) severity: Severity,
-    /// What would be asked of systemd first.
-    pub(crate) verb: Verb,
+    /// Whether anything of what would be asked of systemd may start or stop a unit.
+    pub(crate) moves: bool,
     /// The unit that would be touched.
     pub(crate) target: &'a UnitName,
     pub(crate) unit: &'a Result<UnitSnapshot, String>,

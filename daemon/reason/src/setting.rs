@@ -4,7 +4,7 @@
 use hostmedic_model::{
     playbook::{StepTemplate, Verb},
     property::{Aim, Amount, Change, Property, Setting},
-    unit::UnitSnapshot,
+    unit::{ActiveState, UnitSnapshot},
 };
 
 /// What a step comes to on a unit as it is now.
@@ -35,6 +35,9 @@ pub(crate) fn fit(step: &StepTemplate, unit: &UnitSnapshot) -> Fit {
     let name = &unit.unit;
     match step.verb {
         Verb::Stop if unit.state.active.is_down() => Fit::InPlace(format!("{name} is down")),
+        Verb::Start if unit.state.active == ActiveState::Active => {
+            Fit::InPlace(format!("{name} is active"))
+        }
         Verb::SetProperty => Fit::Unfit(format!("it does not say what to set of {name}")),
         _ => Fit::Call(None),
     }
@@ -50,8 +53,8 @@ pub(crate) fn next(
     let fits = steps.iter().enumerate().skip(from).map(|(place, step)| {
         let fit = match unit {
             Ok(unit) => fit(step, unit),
-            // What sets nothing needs no number; guards and systemd have their own look.
-            Err(_) if step.set.is_none() => Fit::Call(None),
+            // What nothing takes back needs no look; guards and systemd have their own.
+            Err(_) if step.set.is_none() && step.inverse.is_none() => Fit::Call(None),
             Err(why) => Fit::Unknown(why.to_owned()),
         };
         (place, fit)
@@ -88,12 +91,26 @@ fn change(aim: Aim, unit: &UnitSnapshot) -> Fit {
         let now = property.assignment(from);
         return Fit::InPlace(format!("{now} is what {name} has"));
     }
+    // A cap does not loosen a limit that somebody has set, a shield does not lower one.
+    let is_share = matches!(aim.to, Amount::OfCurrent(_));
+    let is_tighter = match property {
+        Property::MemoryHigh | Property::MemorySwapMax | Property::TasksMax => {
+            is_share && from < to
+        }
+        Property::CpuQuota => from < to,
+        Property::MemoryLow => is_share && from > to,
+        Property::CpuWeight | Property::IoWeight => false,
+    };
+    if is_tighter {
+        let now = property.assignment(from);
+        return Fit::InPlace(format!("{now} is what {name} has, and it is tighter"));
+    }
     // A limit below what it uses would strangle the unit at once, unless that is what was asked for.
     if matches!(aim.to, Amount::To(_)) && is_ceiling(property) {
         match in_use(property, unit) {
             Some(in_use) if to.0 < in_use => {
                 let would = property.assignment(to);
-                return Fit::Unfit(format!("{name} uses {in_use} bytes, and {would} is less"));
+                return Fit::Unfit(format!("{name} uses {in_use}, and {would} is less"));
             }
             Some(_) => {}
             None => return unknown(property, unit),
@@ -106,7 +123,8 @@ fn change(aim: Aim, unit: &UnitSnapshot) -> Fit {
 pub(crate) fn within_bounds(property: Property, to: Setting) -> Result<(), String> {
     let fits = match property {
         Property::CpuWeight | Property::IoWeight => WEIGHT.contains(&to.0),
-        Property::CpuQuota => to.0 >= QUOTA_MIN,
+        // systemd writes it down in whole per cents, whatever it is set to: `bus_cgroup_set_cpu_quota()`.
+        Property::CpuQuota => to.0 >= QUOTA_MIN && to.0.is_multiple_of(QUOTA_MIN),
         Property::TasksMax | Property::MemoryHigh => to.0 > 0,
         Property::MemoryLow | Property::MemorySwapMax => true,
     };
@@ -116,7 +134,9 @@ pub(crate) fn within_bounds(property: Property, to: Setting) -> Result<(), Strin
         Property::CpuWeight | Property::IoWeight => {
             Err(format!("{asked}: a weight is a number from 1 to 10000"))
         }
-        Property::CpuQuota => Err(format!("{asked}: a quota is at least 1% of a CPU")),
+        Property::CpuQuota => Err(format!(
+            "{asked}: a quota is a whole number of per cents of a CPU"
+        )),
         _ => Err(format!("{asked}: nothing could run with that")),
     }
 }
@@ -136,7 +156,10 @@ pub(crate) fn share_within_bounds(property: Property, share: f64) -> Result<(), 
 
 /// Whether a unit that uses more than the value is strangled at once.
 fn is_ceiling(property: Property) -> bool {
-    matches!(property, Property::MemoryHigh | Property::MemorySwapMax)
+    matches!(
+        property,
+        Property::MemoryHigh | Property::MemorySwapMax | Property::TasksMax
+    )
 }
 
 /// How much the unit uses of what a property bounds.
@@ -150,10 +173,16 @@ fn in_use(property: Property, unit: &UnitSnapshot) -> Option<u64> {
 }
 
 fn unknown(property: Property, unit: &UnitSnapshot) -> Fit {
-    Fit::Unknown(format!(
+    let why = format!(
         "how much {} uses of what {property} bounds is not known; is it accounted?",
         unit.unit
-    ))
+    );
+    // Of one that runs it will not be known later either.
+    if unit.state.active == ActiveState::Active {
+        Fit::Unfit(why)
+    } else {
+        Fit::Unknown(why)
+    }
 }
 
 #[cfg(test)]

@@ -97,18 +97,49 @@ fn what_is_in_place_is_no_change() {
 #[test]
 fn a_ceiling_below_what_is_in_use_is_refused() {
     let unit = unit();
-    for property in [Property::MemoryHigh, Property::MemorySwapMax] {
-        let below = set(property, to(MIB), &unit);
+    for (property, below) in [
+        (Property::MemoryHigh, MIB),
+        (Property::MemorySwapMax, MIB),
+        (Property::TasksMax, 10),
+    ] {
+        let below = set(property, to(below), &unit);
         assert!(matches!(below, Fit::Unfit(_)), "{below:?}");
         let asked_for = set(property, Amount::OfCurrent(0.9), &unit);
         assert!(matches!(asked_for, Fit::Call(Some(_))), "{asked_for:?}");
     }
     let room = set(Property::MemoryHigh, to(200 * MIB), &unit);
     assert_changes(&room, Setting::NONE, 200 * MIB);
-    // Protection is no ceiling, and a unit at its task limit only cannot fork.
-    for property in [Property::MemoryLow, Property::TasksMax] {
-        assert!(matches!(set(property, to(10), &unit), Fit::Call(Some(_))));
+    // Protection is no ceiling.
+    let shield = set(Property::MemoryLow, to(10), &unit);
+    assert!(matches!(shield, Fit::Call(Some(_))), "{shield:?}");
+}
+
+/// Goal: a cap does not loosen what somebody has limited, a shield does not lower what they protect.
+#[test]
+fn what_is_tighter_stays() {
+    for (property, amount, now) in [
+        (Property::MemoryHigh, Amount::OfCurrent(1.1), 105 * MIB),
+        (Property::TasksMax, Amount::OfCurrent(1.1), 52),
+        (Property::CpuQuota, to(1_000_000), 500_000),
+        (Property::MemoryLow, Amount::OfCurrent(1.0), 400 * MIB),
+    ] {
+        let mut unit = unit();
+        unit.resources.set.insert(property, Setting(now));
+        let found = set(property, amount, &unit);
+        assert!(matches!(found, Fit::InPlace(_)), "{property}: {found:?}");
+        // Where nothing is set yet it is.
+        let none = match property {
+            Property::MemoryLow => Setting(0),
+            _ => Setting::NONE,
+        };
+        unit.resources.set.insert(property, none);
+        let found = set(property, amount, &unit);
+        assert!(matches!(found, Fit::Call(Some(_))), "{property}: {found:?}");
     }
+    let odd = set(Property::CpuQuota, to(125_000), &unit());
+    assert!(matches!(odd, Fit::Unfit(_)), "{odd:?}");
+    let active = fit(&step(Verb::Start, None), &unit());
+    assert!(matches!(active, Fit::InPlace(_)), "{active:?}");
 }
 
 #[test]
@@ -124,6 +155,11 @@ fn what_is_not_accounted_cannot_be_told() {
         (Property::TasksMax, Amount::OfCurrent(1.1)),
     ] {
         let fit = set(property, amount, &unit);
+        assert!(matches!(fit, Fit::Unfit(_)), "{property}: {fit:?}");
+        // One that comes up may be accounted then.
+        let mut coming = unit.clone();
+        coming.state = unit_state(ActiveState::Activating, "start", "success", 0);
+        let fit = set(property, amount, &coming);
         assert!(matches!(fit, Fit::Unknown(_)), "{property}: {fit:?}");
     }
     unit.resources.set.clear();

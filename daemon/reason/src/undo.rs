@@ -214,6 +214,14 @@ impl State {
             self.undo_next(id, undo, effects);
             return;
         };
+        let needed_by = inspection.unit.as_ref().map(|unit| &unit.stop_closure);
+        if let (Verb::Stop, Ok([first, ..])) = (inverse, needed_by.map(Vec::as_slice)) {
+            let said = format!("{}: a stop would take {first} with it", done.says());
+            undo.left.pop();
+            undo.told.not_back.push(said);
+            self.undo_next(id, undo, effects);
+            return;
+        }
         let Some(incident) = self.cases.get(id).map(|case| case.incident.clone()) else {
             return;
         };
@@ -293,7 +301,7 @@ impl State {
             playbook,
             subject: &incident.subject,
             severity: incident.severity,
-            verb,
+            moves: verb.moves(),
             target,
             unit: &inspection.unit,
             calendar: &inspection.calendar,
@@ -431,7 +439,9 @@ impl State {
         check: CheckResult,
         effects: &mut Vec<Effect>,
     ) {
-        undo.left.pop();
+        // By its name: after a restart a step that was passed over without a record is here again.
+        undo.left
+            .retain(|step| Some(&step.intent.id) != intent.undoes.as_ref());
         undo.told.concluded(intent, verification, &check.observed);
         effects.push(Effect::Record(Body::Outcome(Outcome {
             at: self.now,

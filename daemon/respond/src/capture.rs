@@ -136,7 +136,7 @@ impl Capture {
             // The decision before the step has recorded it.
             CaptureKind::UnitSnapshot => Found::default(),
             CaptureKind::JournalTail => {
-                journal::unit(self.journal_dir, scene.unit.clone(), count).await
+                journal::unit(self.journal_dir, scene.ended.clone(), count).await
             }
             CaptureKind::KernelLog => journal::kernel(self.journal_dir, count).await,
             CaptureKind::CoredumpNewest => journal::coredump(self.journal_dir, scene).await,

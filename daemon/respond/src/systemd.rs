@@ -65,6 +65,9 @@ async fn call(conn: &Connection, intent: &Intent) -> StepResult {
         Ok(ended) => ended,
         Err(reason) => return StepResult::Refused { reason },
     };
+    if let Some(reason) = overtaken(conn, intent).await {
+        return StepResult::Refused { reason };
+    }
     crash_point("before-call");
     let unit = intent.unit.as_str();
     let Some(method) = job_method(intent.verb) else {
@@ -119,6 +122,26 @@ fn job_method(verb: Verb) -> Option<&'static str> {
         Verb::Reload => Some("ReloadUnit"),
         Verb::ResetFailed | Verb::SetProperty => None,
     }
+}
+
+/// Why what was decided no longer fits: somebody set the property after it was read for the decision. Its
+/// value of then would else be put back for theirs, should the step not help.
+async fn overtaken(conn: &Connection, intent: &Intent) -> Option<String> {
+    let change = intent.change?;
+    let unit = &intent.unit;
+    let found = match inspect(conn, unit).await {
+        Ok(found) => found,
+        Err(error) => return Some(format!("cannot look at {unit} before the call: {error}")),
+    };
+    let now = found.resources.set.get(&change.property);
+    if now == Some(&change.from) {
+        return None;
+    }
+    let now = now.map_or("nothing".to_owned(), |now| change.property.assignment(*now));
+    Some(format!(
+        "{unit} has {now}, and had {} when it was decided: somebody changed it meanwhile",
+        change.property.assignment(change.from)
+    ))
 }
 
 /// A call without a job: its answer says that it is done.

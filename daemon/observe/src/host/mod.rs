@@ -34,6 +34,7 @@ use std::{
 
 pub use certificates::{CertificatesConfig, certificate_chain};
 pub use cost::{CostMeter, OwnCost};
+pub use mounts::mount_points;
 pub use psi::{PressureOptions, Threshold};
 pub use signals::HostSignals;
 pub use watch::WatchOptions;

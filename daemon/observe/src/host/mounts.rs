@@ -157,6 +157,12 @@ fn became_read_only(before: &[Mount], now: &[Mount]) -> Vec<Change> {
     by_length.into_iter().filter_map(change).collect()
 }
 
+/// Where something is mounted, by a mountinfo (`proc_pid_mountinfo`(5)).
+pub fn mount_points(mountinfo: &[u8]) -> Vec<String> {
+    let mounts = parse(mountinfo).into_iter();
+    mounts.map(|mount| mount.point).collect()
+}
+
 /// Every line that has all its fields; others are passed over.
 fn parse(bytes: &[u8]) -> Vec<Mount> {
     bytes

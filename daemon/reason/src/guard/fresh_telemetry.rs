@@ -26,7 +26,7 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
             unit.unit, unit.load_state, unit.unit
         ));
     }
-    if !look.verb.moves() {
+    if !look.moves {
         // What systemd lets nobody start or stop may still be given less.
     } else if unit.refuse_manual_start {
         return refuse(format!("{} has RefuseManualStart=yes", unit.unit));

@@ -7,7 +7,7 @@ pub(super) fn ask(look: &Look<'_>) -> Word {
     let Ok(unit) = look.unit else {
         return pass("unknown; fresh_telemetry speaks for it");
     };
-    if !look.verb.moves() {
+    if !look.moves {
         return pass("nothing is started");
     }
     let (burst, interval) = (unit.start_limit_burst, unit.start_limit_interval);

@@ -128,9 +128,9 @@ fn objections(scene: &Scene) -> Vec<GuardVerdict> {
     } else {
         CalendarReading::Readable(scene.calendar.clone())
     };
-    let first = scene.playbook.steps().first();
+    let mut steps = scene.playbook.steps().iter();
     let mut verdicts = ask_all(&Look {
-        verb: first.map_or(Verb::Restart, |step| step.verb),
+        moves: steps.any(|step| step.verb.moves()),
         subject: &Subject::Unit(scene.target.clone()),
         severity: Severity::Critical,
         now: NOW,

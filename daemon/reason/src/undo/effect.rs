@@ -32,12 +32,12 @@ pub(super) fn effective(step: &Done, unit: &UnitSnapshot) -> Effective {
         }
         (Verb::Stop, _) => (down, unit.state.active == ActiveState::Active),
         (Verb::Start, _) => {
-            // Another invocation is another start, and not ours to stop.
-            let invocation = &unit.state.invocation_id;
-            let ours = match &step.invocation_after {
-                Some(after) => Some(after) == invocation.as_ref(),
-                None => *invocation != done.invocation_before,
-            };
+            // Another invocation is another start, and not ours to stop; nor is one of which nobody saw that
+            // the call made it.
+            let ours = step.invocation_after.as_ref().is_some_and(|after| {
+                unit.state.invocation_id.as_ref() == Some(after)
+                    && done.invocation_before.as_ref() != Some(after)
+            });
             (!down && ours, down)
         }
         _ => (false, true),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hostmedic_model::capture::CaptureKind;
+use hostmedic_model::{capture::CaptureKind, subject::UnitName};
 use hostmedic_observe::subject::v2_root;
 
 use super::{
@@ -83,7 +83,8 @@ const IO: Controller = Controller {
 /// The memory files by their names.
 pub(super) fn memory(scene: &Scene) -> Found {
     let mut found = Found::default();
-    read(&MEMORY, scene, &mut found, |found, name, text| {
+    let whose = (&scene.ended, &scene.ended_cgroup);
+    read(&MEMORY, whose, &mut found, |found, name, text| {
         found
             .files
             .insert(name.to_owned(), text.trim_end().to_owned());
@@ -98,7 +99,8 @@ pub(super) fn lines(kind: CaptureKind, scene: &Scene) -> Found {
         _ => IO,
     };
     let mut found = Found::default();
-    read(&controller, scene, &mut found, |found, name, text| {
+    let whose = (&scene.unit, &scene.cgroup);
+    read(&controller, whose, &mut found, |found, name, text| {
         let lines = text.lines().filter(|line| !line.trim().is_empty());
         found
             .lines
@@ -109,12 +111,12 @@ pub(super) fn lines(kind: CaptureKind, scene: &Scene) -> Found {
 
 fn read(
     controller: &Controller,
-    scene: &Scene,
+    (unit, cgroup): (&UnitName, &Option<String>),
     found: &mut Found,
     mut keep: impl FnMut(&mut Found, &str, &str),
 ) {
-    let Some(path) = &scene.cgroup else {
-        return found.lacks(format!("none was seen for {}", scene.unit));
+    let Some(path) = cgroup else {
+        return found.lacks(format!("none was seen for {unit}"));
     };
     let below = |root: &Path| root.join(path.trim_start_matches('/'));
     let v2 = v2_root().map(|root| (below(&root), controller.v2));

@@ -36,9 +36,13 @@ pub(super) async fn sources(scene: Arc<Scene>) -> Found {
     let mut found = aside(files).await;
     let speaks = found.lines.iter().any(|line| line.starts_with(TIMESYNCD));
     let mut absent = false;
-    for report in ["tracking", "sources"] {
-        // Numbers instead of names: looking them up would wait for the network.
-        match output("chronyc", ["-n", report]).await {
+    // Numbers instead of names: looking them up would wait for the network. Both at once: each may wait.
+    let (tracking, sources) = tokio::join!(
+        output("chronyc", ["-n", "tracking"]),
+        output("chronyc", ["-n", "sources"])
+    );
+    for report in [tracking, sources] {
+        match report {
             Ok(text) => {
                 let text = String::from_utf8_lossy(&text);
                 let lines = text.lines().filter(|line| !line.trim().is_empty());

@@ -6,7 +6,7 @@
 //! of a thread without one of its own follows from its nice value.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs::{self, OpenOptions},
     os::{
         fd::AsRawFd as _,
@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hostmedic_observe::host::mount_points;
 use nix::fcntl::OFlag;
 use rustix::process::setpriority_process;
 
@@ -27,6 +28,8 @@ use super::{
 const ENTRIES_MAX: u64 = 300_000;
 /// Directories that wait to be looked at.
 const WAITING_MAX: usize = 20_000;
+/// Bytes of their names: anybody may make a directory four thousand letters deep.
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Directories kept apart: those so many levels below the mount; what is deeper counts to them.
 const DEPTH_MAX: usize = 5;
 const DIRECTORIES_MAX: usize = 20_000;
@@ -68,7 +71,12 @@ pub(super) fn usage(scene: &Scene, count: u32) -> Found {
     // Whoever is needed now comes first. A refusal costs only that.
     _ = setpriority_process(None, 19);
     let root = scene.below_root(mount);
-    let walk = match walk(&root, ENTRIES_MAX, || scene.is_late()) {
+    // The mounts of the daemon itself, not those of the host that is watched.
+    let mounts = found::text(Path::new("/proc/self/mountinfo"), MOUNTS_BYTES_MAX);
+    let mounts = mounts.unwrap_or_default();
+    let elsewhere = mount_points(mounts.as_bytes());
+    let elsewhere = elsewhere.into_iter().map(PathBuf::from).collect();
+    let walk = match walk(&root, &elsewhere, ENTRIES_MAX, || scene.is_late()) {
         Ok(walk) => walk,
         Err(error) => return Found::nothing(format!("{mount}: {error}")),
     };
@@ -90,9 +98,7 @@ pub(super) fn usage(scene: &Scene, count: u32) -> Found {
             found.line(format!("most entries: {}", told(path, held)));
         }
     }
-    // The mounts of the daemon itself, not those of the host that is watched.
-    let mounts = found::text(Path::new("/proc/self/mountinfo"), MOUNTS_BYTES_MAX);
-    for own in own_places(&mounts.unwrap_or_default(), mount) {
+    for own in own_places(&mounts, mount) {
         found.lacks(format!(
             "{own} as others see it: the daemon has one of its own (PrivateTmp=)"
         ));
@@ -121,12 +127,21 @@ fn own_places<'a>(mountinfo: &'a str, mount: &str) -> Vec<&'a str> {
         .collect()
 }
 
-fn walk(root: &Path, entries_max: u64, is_late: impl Fn() -> bool) -> std::io::Result<Walk> {
+/// Walks what is below `root`. What is mounted at one of `elsewhere` is not even asked for its kind: it
+/// might be a server that does not answer, or be mounted only then (autofs).
+fn walk(
+    root: &Path,
+    elsewhere: &BTreeSet<PathBuf>,
+    entries_max: u64,
+    is_late: impl Fn() -> bool,
+) -> std::io::Result<Walk> {
     // The mount point may be a link that its owner made; everything below is not followed.
     let device = fs::metadata(root)?.dev();
     let mut walk = Walk::default();
     let mut waiting = VecDeque::from([PathBuf::new()]);
+    let mut waiting_bytes = 0;
     while let Some(path) = waiting.pop_front() {
+        waiting_bytes -= path.as_os_str().len();
         let list = match list(&root.join(&path), path.as_os_str().is_empty(), device) {
             Ok(Some(list)) => list,
             Ok(None) => continue,
@@ -145,6 +160,10 @@ fn walk(root: &Path, entries_max: u64, is_late: impl Fn() -> bool) -> std::io::R
             let Ok(entry) = entry else { break };
             walk.entries += 1;
             own.entries += 1;
+            let below = path.join(entry.file_name());
+            if elsewhere.contains(&root.join(&below)) {
+                continue;
+            }
             let Ok(meta) = entry.metadata() else { continue };
             // Only a directory says for sure: of one overlay files have the devices of its layers.
             if meta.is_dir() && meta.dev() != device {
@@ -158,8 +177,10 @@ fn walk(root: &Path, entries_max: u64, is_late: impl Fn() -> bool) -> std::io::R
             let bytes = meta.blocks().saturating_mul(512) / links;
             own.bytes = own.bytes.saturating_add(bytes);
             if meta.is_dir() {
-                if waiting.len() < WAITING_MAX {
-                    waiting.push_back(path.join(entry.file_name()));
+                let bytes = below.as_os_str().len();
+                if waiting.len() < WAITING_MAX && waiting_bytes + bytes <= WAITING_BYTES_MAX {
+                    waiting_bytes += bytes;
+                    waiting.push_back(below);
                 } else {
                     walk.cut = true;
                 }
@@ -279,7 +300,10 @@ mod tests {
         assert!(found.lines.iter().any(fullest), "{found:?}");
         assert_eq!(found.missing, [""; 0]);
         // What a link leads to is nowhere.
-        let all: u64 = walk(dir.path(), 1000, || false).unwrap().held[Path::new("")].bytes;
+        let all: u64 = walk(dir.path(), &BTreeSet::new(), 1000, || false)
+            .unwrap()
+            .held[Path::new("")]
+        .bytes;
         assert!(all < 3 * 1024 * 1024, "{all}");
     }
 
@@ -291,6 +315,17 @@ mod tests {
         assert!(list(&dir.path().join("link"), false, device).is_err());
         assert!(list(dir.path(), false, device).unwrap().is_some());
         assert!(list(Path::new("/proc"), false, device).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_mounted_below_is_left_out_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        file(dir.path(), "a/x", 100);
+        file(dir.path(), "nfs/y", 100);
+        let elsewhere = BTreeSet::from([dir.path().join("nfs")]);
+        let walk = walk(dir.path(), &elsewhere, 1000, || false).unwrap();
+        assert!(walk.held.contains_key(Path::new("a")));
+        assert!(!walk.held.contains_key(Path::new("nfs")), "{walk:?}");
     }
 
     #[test]
@@ -311,11 +346,12 @@ mod tests {
         for n in 0..300 {
             file(dir.path(), &format!("{}/{n}", n % 7), 0);
         }
-        let short = walk(dir.path(), 100, || false).unwrap();
+        let none = BTreeSet::new();
+        let short = walk(dir.path(), &none, 100, || false).unwrap();
         assert!(short.cut && short.entries == 100, "{short:?}");
-        let late = walk(dir.path(), 1000, || true).unwrap();
+        let late = walk(dir.path(), &none, 1000, || true).unwrap();
         assert!(late.cut && late.entries == 0, "{late:?}");
-        let whole = walk(dir.path(), 1000, || false).unwrap();
+        let whole = walk(dir.path(), &none, 1000, || false).unwrap();
         assert!(!whole.cut && whole.entries == 307, "{whole:?}");
         // The whole host's root: nothing but the bound ends it in time.
         let mut scene = over(Path::new("/proc"));

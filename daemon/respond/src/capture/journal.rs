@@ -7,7 +7,7 @@ use std::{
 };
 
 use hostmedic_model::{
-    capture::{JOURNAL_BYTES_MAX, LINE_BYTES_MAX},
+    capture::{JOURNAL_BYTES_MAX, LINE_BYTES_MAX, PART_BYTES_MAX},
     subject::UnitName,
 };
 use serde::Deserialize;
@@ -53,7 +53,7 @@ pub(super) async fn unit(dir: Option<PathBuf>, unit: UnitName, count: u32) -> Fo
         unit.as_str(),
     ];
     let text = journalctl(dir.as_deref(), &arguments).await;
-    tail(text, &format!("no lines of {unit}"))
+    tail(text, JOURNAL_BYTES_MAX, &format!("no lines of {unit}"))
 }
 
 /// The last `count` lines of the kernel in this boot.
@@ -68,15 +68,16 @@ pub(super) async fn kernel(dir: Option<PathBuf>, count: u32) -> Found {
         &count,
     ];
     let text = journalctl(dir.as_deref(), &arguments).await;
-    tail(text, "no lines of the kernel")
+    // What would not fit into a part is left out here, where the oldest go.
+    tail(text, PART_BYTES_MAX, "no lines of the kernel")
 }
 
-fn tail(text: Result<Vec<u8>, String>, nothing: &str) -> Found {
+fn tail(text: Result<Vec<u8>, String>, bytes_max: usize, nothing: &str) -> Found {
     let text = match text {
         Ok(text) => text,
         Err(reason) => return Found::nothing(reason),
     };
-    let (lines, left_out) = last_lines(&text);
+    let (lines, left_out) = last_lines(&text, bytes_max);
     if lines.is_empty() {
         let group = "may this user read the journal (group systemd-journal)?";
         return Found::nothing(format!("{nothing}; {group}"));
@@ -87,16 +88,16 @@ fn tail(text: Result<Vec<u8>, String>, nothing: &str) -> Found {
     };
     if left_out > 0 {
         found.lacks(format!(
-            "{left_out} older lines; {JOURNAL_BYTES_MAX} bytes are kept"
+            "{left_out} older lines; {bytes_max} bytes are kept"
         ));
     }
     found
 }
 
 /// The last lines of a text, oldest first, each cut, as far as they fit; and how many do not.
-fn last_lines(text: &[u8]) -> (Vec<String>, usize) {
+fn last_lines(text: &[u8], bytes_max: usize) -> (Vec<String>, usize) {
     let text = String::from_utf8_lossy(text);
-    let mut room = JOURNAL_BYTES_MAX;
+    let mut room = bytes_max;
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines().rev() {
         let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
@@ -130,6 +131,8 @@ pub(super) async fn coredump(dir: Option<PathBuf>, scene: Arc<Scene>) -> Found {
         "--lines=1",
         "--output-fields=COREDUMP_COMM,COREDUMP_PID,COREDUMP_SIGNAL_NAME,COREDUMP_FILENAME",
         COREDUMP,
+        // Else anybody could write such an entry.
+        "_UID=0",
     ];
     if scene.of_unit {
         arguments.push(&of_unit);
@@ -198,19 +201,22 @@ mod tests {
             .map(|n| format!("{n}\n"))
             .chain([long.clone()])
             .collect();
-        let (lines, left_out) = last_lines(text.as_bytes());
+        let (lines, left_out) = last_lines(text.as_bytes(), JOURNAL_BYTES_MAX);
         assert_eq!((lines.len(), left_out), (36, 0));
         assert_eq!(lines[0], "0");
         assert!(lines[35].len() <= LINE_BYTES_MAX);
         assert!(lines[35].chars().all(|c| c == 'é'));
-        assert_eq!(last_lines(b"").0, [""; 0]);
+        assert_eq!(last_lines(b"", JOURNAL_BYTES_MAX).0, [""; 0]);
         // Of too much the newest is kept, and the rest counted.
         let much: String = (0..500).map(|n| format!("{long}{n}\n")).collect();
-        let (lines, left_out) = last_lines(much.as_bytes());
+        let (lines, left_out) = last_lines(much.as_bytes(), JOURNAL_BYTES_MAX);
         let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
         assert!(bytes <= JOURNAL_BYTES_MAX && left_out > 0);
         assert_eq!(lines.len() + left_out, 500);
-        assert_eq!(last_lines(&[0xff; 10]).0, ["\u{fffd}".repeat(10)]);
+        assert_eq!(
+            last_lines(&[0xff; 10], JOURNAL_BYTES_MAX).0,
+            ["\u{fffd}".repeat(10)]
+        );
     }
 
     #[test]

@@ -13,6 +13,8 @@ use hostmedic_observe::subject::{Subjects, path_in_proc, v2_root};
 
 use super::found::{self, is_denied};
 
+/// How the names of shipped actions begin.
+const ACTIONS: &str = "hostmedic-";
 /// Processes looked at.
 const PIDS_MAX: usize = 8192;
 /// Cgroups below a unit's own that are looked into.
@@ -29,6 +31,11 @@ pub(super) struct Scene {
     pub(super) of_unit: bool,
     /// The unit's cgroup.
     pub(super) cgroup: Option<String>,
+    /// The unit whose last words and memory the step would end: the one that it works on, or, where
+    /// that is an action that has not begun, the one that the incident is about.
+    pub(super) ended: UnitName,
+    /// Its cgroup.
+    pub(super) ended_cgroup: Option<String>,
     /// The mount that the incident is about.
     pub(super) mount: Option<String>,
     /// The certificate's file that the incident is about.
@@ -53,10 +60,14 @@ impl Scene {
     ) -> Self {
         let first = about.first();
         let own = first.and_then(Subject::unit);
+        let is_action = unit.as_str().starts_with(ACTIONS);
+        let ended = own.filter(|_| is_action).unwrap_or(unit).clone();
         let unit = own.unwrap_or(unit).clone();
         Self {
             of_unit: first.is_none() || own.is_some(),
             cgroup: subjects.path_of(&unit),
+            ended_cgroup: subjects.path_of(&ended),
+            ended,
             mount: about.iter().find_map(|subject| match subject {
                 Subject::Mount(path) => Some(path.clone()),
                 _ => None,

@@ -5,7 +5,6 @@ mod capture;
 mod page;
 mod records;
 mod series;
-
 pub use capture::{coverage, events, probes, top};
 use page::queues;
 pub use page::{playbooks, status};

@@ -45,7 +45,7 @@ fn the_first_step_that_changes_something_is_judged() {
         .set
         .insert(Property::CpuWeight, Setting(20));
     resources(&mut unknown).tasks_current = None;
-    check(&unknown, "setting", Stance::Wait, "is not known");
+    check(&unknown, "setting", Stance::Refuse, "is not known");
     let mut other = capping();
     resources(&mut other).set.remove(&Property::CpuWeight);
     check(&other, "setting", Stance::Refuse, "has no CPUWeight");
