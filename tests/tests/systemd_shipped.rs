@@ -98,7 +98,7 @@ fn the_polkit_list_is_the_limit() {
     restart("app-one.service").unwrap();
     ask(&system, "hostmedic", "ResetFailedUnit", "s web.service").unwrap();
     let set_weight = |unit: &str| {
-        let arguments = format!("sba(sv) {unit} true 1 CPUWeight t 20");
+        let arguments = format!("'sba(sv)' {unit} true 1 CPUWeight t 20");
         ask(&system, "hostmedic", "SetUnitProperties", &arguments)
     };
     set_weight("web.service").unwrap();
