@@ -113,6 +113,8 @@ fn change(aim: Aim, unit: &UnitSnapshot) -> Fit {
                 return Fit::Unfit(format!("{name} uses {in_use}, and {would} is less"));
             }
             Some(_) => {}
+            // A limit of tasks kills nothing, and a few processes are not worth a refusal.
+            None if property == Property::TasksMax => {}
             None => return unknown(property, unit),
         }
     }
