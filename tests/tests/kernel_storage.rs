@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::Write as _,
     os::unix::fs::MetadataExt as _,
@@ -287,39 +288,47 @@ fn completed(disk: &Loop) -> u64 {
         .sum()
 }
 
-/// Goal: every request is counted under its device, in the bucket that fits its time.
-/// Method: 64 direct reads. The kernel's own account of the disk is the witness.
+/// Goal: every request is counted under its device, in the bucket that fits its time, also with more
+/// devices in turns than a CPU has seats.
+/// Method: direct reads, of one disk after the other. The kernel's own account of each is the witness.
 #[test]
 fn requests_are_counted_by_how_long_they_took() {
-    const READS: u64 = 64;
+    const DISKS: usize = 20;
+    const READS: u64 = 8;
+    const TURNS: u64 = 3;
     let dir = tempfile::tempdir().unwrap();
-    let disk = Loop::sparse(&dir.path().join("image"), 8);
+    let disks: Vec<Loop> = (0..DISKS)
+        .map(|n| Loop::sparse(&dir.path().join(format!("image{n}")), 8))
+        .collect();
     let mut capture = Capture::start(&Options {
         disk_latency: true,
         ..Options::default()
     });
     assert_captured(&capture, "block_latency");
     drop(capture.tallies());
-    let before = completed(&disk);
-    let from = format!("if={}", disk.path());
-    let count = format!("count={READS}");
-    run(
-        "dd",
-        &[&from, "of=/dev/null", "bs=4096", &count, "iflag=direct"],
-    );
-    let expected = completed(&disk) - before;
-    let tallies = capture.tallies();
+    let before: Vec<u64> = disks.iter().map(completed).collect();
+    let mut tallies = Vec::new();
+    for _ in 0..TURNS {
+        for disk in &disks {
+            let from = format!("if={}", disk.path());
+            let count = format!("count={READS}");
+            run(
+                "dd",
+                &[&from, "of=/dev/null", "bs=4096", &count, "iflag=direct"],
+            );
+        }
+        tallies.extend(capture.tallies());
+    }
+    let expected: HashMap<(u32, u32), u64> = disks
+        .iter()
+        .zip(before)
+        .map(|(disk, before)| (disk.numbers(), completed(disk) - before))
+        .collect();
     capture.stop().assert_adds_up();
 
-    let (major, minor) = disk.numbers();
-    let mut counted = 0;
+    let mut counted: HashMap<(u32, u32), u64> = HashMap::new();
     for tally in &tallies {
-        let What::DiskRequest {
-            major: m,
-            minor: n,
-            bits,
-        } = tally.what
-        else {
+        let What::DiskRequest { major, minor, bits } = tally.what else {
             continue;
         };
         // A bucket's times add up to between half its limit and its limit for each request.
@@ -327,12 +336,12 @@ fn requests_are_counted_by_how_long_they_took() {
         let least_ns = if bits == 0 { 0 } else { limit_ns / 2 };
         assert!((least_ns..limit_ns).contains(&tally.amount), "{tally:?}");
         assert_eq!(tally.cgroup_id, 0);
-        if (m, n) == (major, minor) {
-            counted += tally.count;
-        }
+        *counted.entry((major, minor)).or_default() += tally.count;
     }
-    assert!(expected >= READS, "{expected}");
-    assert_eq!(counted, expected, "{tallies:#?}");
+    for (numbers, expected) in expected {
+        assert!(expected >= READS * TURNS, "{expected}");
+        assert_eq!(counted.get(&numbers), Some(&expected), "{tallies:#?}");
+    }
 }
 
 /// Goal: what nobody asked for costs nothing, and says so.

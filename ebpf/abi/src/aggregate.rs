@@ -48,9 +48,11 @@ pub struct Tally {
     pub amount: u64,
 }
 
-/// One element of the per-CPU array `COUNTS`: a hook's outcomes on one CPU, and what it counts of one
-/// cgroup. Each cache line that is touched costs as much as all the rest, so what every run needs
-/// stands first.
+/// One CPU's element of the array `COUNTS`.
+pub type Rows = [Row; crate::HOOKS];
+
+/// A hook's outcomes on one CPU, and what it counts of one cgroup. Each cache line that is touched costs
+/// as much as all the rest, so what every run needs stands first and fills one.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
 )]
@@ -62,6 +64,8 @@ pub struct Row {
     pub seat: Seat,
     /// By [`crate::Counter`]; rise only, but for [`crate::Counter::Aggregated`].
     pub outcomes: [u64; crate::COUNTERS],
+    /// Zero; makes it two cache lines of 64 bytes.
+    pub reserved: [u64; 2],
 }
 
 /// The cgroup that a hook saw last on one CPU. When another one comes, the count goes to the
@@ -84,8 +88,64 @@ pub struct Seat {
     pub refused_until_tick: u64,
 }
 
-/// Words of a [`Row`].
-pub const ROW_WORDS: usize = size_of::<Row>() / 8;
+/// One CPU's element of the array `DISK_SEATS`.
+pub type DiskSeats = [DiskSeat; DISK_SEATS];
+
+/// Keys of disk requests that one CPU counts beside the map `DISKS`; a power of two.
+pub const DISK_SEATS: usize = 16;
+
+/// What a CPU saw of one kind of disk requests since another kind had this place. When one comes that
+/// belongs here, the count goes to its key in `DISKS`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct DiskSeat {
+    /// [`DiskSeat::kind_of`] a request, in one word, so that nobody reads half of it.
+    pub kind: u64,
+    /// How many that are not in `DISKS` yet.
+    pub count: u64,
+    /// Their nanoseconds together.
+    pub amount: u64,
+    /// Zero; keeps a seat within a cache line.
+    pub reserved: u64,
+}
+
+impl DiskSeat {
+    /// The kind of a request: numbers of its device (12 and 20 bits, as in include/linux/kdev_t.h),
+    /// size of its time and operation.
+    #[inline(always)]
+    pub const fn kind_of(major: u32, minor: u32, bits: u16, operation: u8) -> u64 {
+        let device = (major as u64) << 20 | minor as u64 & 0xf_ffff;
+        device << 16 | (bits as u64 & 0xff) << 8 | operation as u64
+    }
+
+    /// The key in `DISKS` of such requests.
+    #[inline(always)]
+    pub const fn key_of(kind: u64) -> Key {
+        Key {
+            cgroup_id: 0,
+            hook: crate::Hook::BlockLatency as u32,
+            a: (kind >> 36) as u32,
+            b: (kind >> 16) as u32 & 0xf_ffff,
+            c: (kind >> 8) as u16 & 0xff,
+            d: kind as u16 & 0xff,
+        }
+    }
+
+    /// Where such requests sit. Neighbours in time, which come together, sit apart.
+    #[inline(always)]
+    pub const fn place_of(kind: u64) -> usize {
+        let device = (kind >> 16) ^ (kind >> 20);
+        ((kind >> 8) ^ (kind << 3) ^ (device << 2)) as usize % DISK_SEATS
+    }
+}
+
+/// Words of [`DiskSeats`].
+pub const DISK_SEATS_WORDS: usize = size_of::<DiskSeats>() / 8;
+
+/// Words of [`Rows`].
+pub const ROWS_WORDS: usize = size_of::<Rows>() / 8;
 
 /// Key of the map `FLOWS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -151,7 +211,7 @@ pub struct SpillSlot {
 }
 
 const _: () = assert!(size_of::<Key>() == 24 && size_of::<Tally>() == 16);
-const _: () = assert!(ROW_WORDS == crate::COUNTERS + 6);
+const _: () = assert!(size_of::<Row>() == 128);
 const _: () = assert!(size_of::<FlowKey>() == 32 && size_of::<SpillSlot>() == 152);
 
 /// [`Key::c`] of a drop: no port is known.

@@ -3,7 +3,7 @@
 //! The probes only ever add, and every run ends in exactly one column, so at rest
 //! `seen = delivered + aggregated + sampled_out + rate_limited + ring_full + map_full + filtered`.
 
-/// Row of a hook in the per-CPU array `COUNTS` and in `MODES`.
+/// Row of a hook in the array `COUNTS` and in `MODES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Hook {

@@ -9,6 +9,7 @@
 mod aggregate;
 mod attestation;
 mod cgroup_change;
+mod frozen;
 mod header;
 mod hooks;
 mod hung_task;
@@ -21,11 +22,13 @@ mod task_id;
 mod trouble;
 
 pub use aggregate::{
-    FlowKey, Key, PORT_EPHEMERAL, PORT_REGISTERED, PORT_UNKNOWN, ROW_WORDS, Row, SPILL_LEN,
-    SPILL_SLOTS, Seat, SpillSlot, Tally,
+    DISK_SEATS, DISK_SEATS_WORDS, DiskSeat, DiskSeats, FlowKey, Key, PORT_EPHEMERAL,
+    PORT_REGISTERED, PORT_UNKNOWN, ROWS_WORDS, Row, Rows, SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot,
+    Tally,
 };
 pub use attestation::{Attestation, FILLED_CGROUP, FILLED_EXIT, FILLED_SCORE, FILLED_TASK};
 pub use cgroup_change::{CGROUP_ATTACHED, CGROUP_MADE, CGROUP_REMOVED, CgroupChange, PATH_LEN};
+pub use frozen::{FROZEN_MARK, frozen_word};
 pub use header::*;
 pub use hooks::*;
 pub use hung_task::{HungTask, RcuStall};

@@ -7,12 +7,12 @@
 //! `d` the operation. Amount: nanoseconds.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use hostmedic_abi::{Counter, Hook, Key};
+use hostmedic_abi::{Counter, DiskSeat, Hook};
 
 use crate::{
     emit::Run,
     kernel::{Arguments as _, Request, now_monotonic_ns},
-    tally::{Book, count},
+    tally::count_disk,
 };
 
 /// `block_rq_complete(struct request *rq, blk_status_t error, unsigned int nr_bytes)`.
@@ -30,18 +30,14 @@ fn block_latency(ctx: BtfTracePointContext) {
         return run.end(Counter::Filtered);
     };
     let took_ns = now_monotonic_ns().saturating_sub(started_ns);
-    let key = Key {
-        cgroup_id: 0,
-        hook: Hook::BlockLatency as u32,
-        a: major,
-        b: minor,
-        c: bucket(took_ns / 1000),
-        d: request.operation() as u16,
-    };
-    run.end(match count(Book::Disks, key, took_ns) {
-        true => Counter::Aggregated,
-        false => Counter::MapFull,
-    });
+    let kind = DiskSeat::kind_of(
+        major,
+        minor,
+        bucket(took_ns / 1000),
+        request.operation() as u8,
+    );
+    let outcome = count_disk(&run, kind, took_ns);
+    run.end(outcome);
 }
 
 /// Number of bits of `us`: the bucket `n` holds times below 2^n microseconds. In steps, because

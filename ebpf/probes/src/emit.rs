@@ -11,11 +11,12 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     btf_maps::{Array, PerCpuArray, RingBuf},
+    helpers::generated::bpf_get_smp_processor_id,
     macros::btf_map,
 };
 use hostmedic_abi::{
     Attestation, Counter, HOOKS, Hook, MODE_COUNT, MODE_READ_EVERY, MODE_STREAM, OomVictim,
-    ProcessExec, Row, SAMPLE_ONE_OF, SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot,
+    ProcessExec, Row, Rows, SAMPLE_ONE_OF, SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot,
 };
 
 /// Events that must not be lost: 64 KiB, or some five hundred not yet read.
@@ -26,9 +27,11 @@ static RARE: RingBuf<OomVictim, 65_536> = RingBuf::new();
 #[btf_map]
 static HOT: RingBuf<ProcessExec, 524_288> = RingBuf::new();
 
-/// One row a hook.
+/// Each CPU's rows, one a hook; the daemon sizes it by the CPUs. An array of its own and not one of the
+/// kernel's per-CPU ones: a row is found without a look into the map, and lies on one cache line, as
+/// memory that can be mapped begins with a page.
 #[btf_map]
-static COUNTS: PerCpuArray<Row, HOOKS> = PerCpuArray::new();
+static COUNTS: Array<Rows, 1, MMAPABLE> = Array::new();
 
 /// A `MODE_` constant a hook; the daemon sets them.
 #[btf_map]
@@ -55,6 +58,9 @@ static SPILL_READ: PerCpuArray<u64, 1> = PerCpuArray::new();
 #[btf_map]
 static ATTESTED: Array<Attestation, 1> = Array::new();
 
+/// `BPF_F_MMAPABLE` of bpf(2).
+pub const MMAPABLE: usize = 1 << 10;
+
 /// `BPF_RB_NO_WAKEUP` of bpf(2): the reader of everyday events looks by itself. Waking it for each
 /// would cost more than all the rest of the hook.
 const NO_WAKEUP: u64 = 1;
@@ -70,8 +76,11 @@ impl Run {
     /// counted, too.
     #[inline(always)]
     pub fn begin(hook: Hook) -> Option<Self> {
+        let rows = COUNTS.get_ptr_mut(cpu())?;
         let run = Self {
-            row: COUNTS.get_ptr_mut(hook as u32)?,
+            // SAFETY: this CPU's rows, of which the hook names one. The pointer lives as long as the
+            // map.
+            row: unsafe { &raw mut (*rows)[hook as usize] },
             hook,
         };
         let seen = run.add(Counter::Seen);
@@ -188,6 +197,13 @@ impl Run {
             *column
         }
     }
+}
+
+/// The CPU that this program runs on, and stays on until its end.
+#[inline(always)]
+pub fn cpu() -> u32 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_get_smp_processor_id() }
 }
 
 /// Keeps `event` as one of this CPU's newest.

@@ -1,11 +1,11 @@
 //! The only door to kernel memory: typed fields at offsets the daemon resolved from BTF.
 //!
-//! rustc emits no CO-RE relocations, so the offsets are globals that the loader overrides and
-//! freezes. The verifier reads frozen values as constants (kernel commit a23740ec43ba, v5.5):
-//! `task + OFF_TASK_TGID` stays a typed pointer, is read without a helper, and a bad address
-//! yields zero instead of a fault. Where the kernel hands out an untyped address (a raw
-//! tracepoint's argument, a pointer kept as a number), `peek` reads through a helper, at six times
-//! the price. The submodules give names and types to both; they hold no `unsafe`.
+//! rustc emits no CO-RE relocations, so the daemon writes the offsets into the instructions
+//! (`frozen.rs`). To the verifier they are constants: `task + OFF_TASK_TGID` stays a typed pointer,
+//! is read without a helper, and a bad address yields zero instead of a fault. Where the kernel hands
+//! out an untyped address (a raw tracepoint's argument, a pointer kept as a number), `peek` reads
+//! through a helper, at six times the price. The submodules give names and types to both; they hold
+//! no `unsafe`.
 
 mod cgroup;
 mod hardware;
@@ -16,7 +16,6 @@ mod task;
 use core::ptr::read_volatile;
 
 use aya_ebpf::{
-    Global,
     btf_maps::Array,
     helpers::{
         bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel,
@@ -30,6 +29,8 @@ use aya_ebpf::{
 };
 use hostmedic_abi::{COMM_LEN, LATES, TaskId};
 
+use crate::frozen::{Frozen, frozen};
+
 pub use self::{
     cgroup::{Cgroup, OomControl},
     hardware::MachineCheck,
@@ -41,32 +42,11 @@ pub use self::{
     task::{Task, group_dead, has_score, has_signals, has_victim_task, is_sent_by_kernel},
 };
 
-/// Declares globals that the daemon sets before the program is loaded. Those that the hooks of
-/// processes need each time are declared as `often`: the linker sorts globals by name, and theirs
-/// would lie on three cache lines; in a section of their own they lie on one.
-macro_rules! frozen {
-    ($($(#[$doc:meta])* $name:ident: $kind:ty;)+) => {
-        frozen! { in ".rodata": $($(#[$doc])* $name: $kind;)+ }
-    };
-    (often: $($(#[$doc:meta])* $name:ident: $kind:ty;)+) => {
-        frozen! { in ".rodata.often": $($(#[$doc])* $name: $kind;)+ }
-    };
-    (in $section:literal: $($(#[$doc:meta])* $name:ident: $kind:ty;)+) => {
-        $(
-            $(#[$doc])*
-            #[unsafe(link_section = $section)]
-            #[unsafe(no_mangle)]
-            static $name: aya_ebpf::Global<$kind> = aya_ebpf::Global::new(0);
-        )+
-    };
-}
-use frozen;
-
 /// Offsets in modules' structures, by the `LATE_` constants.
 #[btf_map]
 static LATE: Array<u32, { LATES as usize }> = Array::new();
 
-frozen! { often:
+frozen! {
     /// Exec has to remember processes, because `mark_victim` names only a thread id.
     KEEP_RECENT: u8;
     /// Nanoseconds of a tick; the daemon has it from the resolution of the coarse clocks.
@@ -204,17 +184,17 @@ fn not_null(object: Object) -> Option<Object> {
 
 /// The pointer at `offset`, unless it is null.
 #[inline(always)]
-fn hop(base: Object, offset: &Global<u32>) -> Option<Object> {
+fn hop<const WORD: u64>(base: Object, offset: &Frozen<u32, WORD>) -> Option<Object> {
     not_null(load(base, offset))
 }
 
 /// The field at `offset` of the kernel object at `base`.
 #[inline(always)]
-fn load<T: Copy>(base: Object, offset: &Global<u32>) -> T {
-    load_at(base, offset.load() as usize)
+fn load<T: Copy, const WORD: u64>(base: Object, offset: &Frozen<u32, WORD>) -> T {
+    load_at(base, offset.word() as usize)
 }
 
-/// The field `at` bytes into the kernel object at `base`; `at` must come from frozen globals.
+/// The field `at` bytes into the kernel object at `base`; `at` must come from frozen numbers.
 #[inline(always)]
 fn load_at<T: Copy>(base: Object, at: usize) -> T {
     // SAFETY: `base` comes from a tracepoint argument through null-checked hops, which the

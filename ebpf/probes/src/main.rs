@@ -5,6 +5,7 @@
 //! `unsafe` is in `kernel.rs` (reading the kernel) and `emit.rs`, `tally.rs`, `memory.rs` (maps).
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
 mod attest;
 mod block_error;
@@ -15,6 +16,7 @@ mod cgroup_made;
 mod cgroup_removed;
 mod emit;
 mod ext4_error;
+mod frozen;
 mod hung_task;
 mod kernel;
 mod machine_check;

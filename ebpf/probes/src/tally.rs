@@ -9,13 +9,13 @@
 //! and takes out keys that no longer change.
 
 use aya_ebpf::{
-    btf_maps::{LruHashMap, PerCpuHashMap},
+    btf_maps::{Array, LruHashMap, PerCpuHashMap},
     macros::btf_map,
 };
-use hostmedic_abi::{Counter, FlowKey, Hook, Key, Seat, Tally};
+use hostmedic_abi::{Counter, DiskSeat, DiskSeats, FlowKey, Hook, Key, Tally};
 
 use crate::{
-    emit::Run,
+    emit::{MMAPABLE, Run, cpu},
     kernel::{Cgroup, Task, now_boot_ns, now_tick, tick_ns},
 };
 
@@ -27,9 +27,14 @@ static PROCESSES: PerCpuHashMap<Key, Tally, 1024> = PerCpuHashMap::new();
 #[btf_map]
 static NETWORK: PerCpuHashMap<Key, Tally, 1024> = PerCpuHashMap::new();
 
-/// Latencies by device; the daemon sizes it to 1 unless they are wanted.
+/// Latencies by device, of those that have left their seats; the daemon sizes it to 1 unless they are
+/// wanted.
 #[btf_map]
 static DISKS: PerCpuHashMap<Key, Tally, 256> = PerCpuHashMap::new();
+
+/// Each CPU's latencies that are not in `DISKS` yet. The daemon sizes it; CPUs beyond have no seats.
+#[btf_map]
+static DISK_SEATS: Array<DiskSeats, 1, MMAPABLE> = Array::new();
 
 /// Connections.
 #[btf_map]
@@ -52,7 +57,6 @@ const SHARE_BURST_NS: u64 = 128 * SHARE_INTERVAL_NS;
 pub enum Book {
     Processes,
     Network,
-    Disks,
 }
 
 /// Counts one under `key`; `false` if there is no room for the key.
@@ -61,7 +65,6 @@ pub fn count(book: Book, key: Key, amount: u64) -> bool {
     match book {
         Book::Processes => add(&PROCESSES, key, 1, amount),
         Book::Network => add(&NETWORK, key, 1, amount),
-        Book::Disks => add(&DISKS, key, 1, amount),
     }
 }
 
@@ -73,11 +76,10 @@ pub fn count_deed(run: &mut Run, task: Task) -> u64 {
     // A seat nobody has taken yet has the serial number of the root.
     if run.seat().serial != serial || run.seat().cgroup_id == 0 {
         let left = *run.seat();
-        *run.seat() = Seat {
-            serial,
-            cgroup_id: cgroup.map_or(0, Cgroup::id),
-            ..Seat::default()
-        };
+        let cgroup_id = cgroup.map_or(0, Cgroup::id);
+        let seat = run.seat();
+        sit(&mut seat.count, &mut seat.cgroup_id, cgroup_id);
+        (seat.serial, seat.untold, seat.refused_until_tick) = (serial, 0, 0);
         let key = Key::of(run.hook(), left.cgroup_id);
         if left.count > 0 && !add(&PROCESSES, key, left.count, 0) {
             run.found_no_room(left.untold);
@@ -85,6 +87,42 @@ pub fn count_deed(run: &mut Run, task: Task) -> u64 {
     }
     run.seat().count += 1;
     run.seat().cgroup_id
+}
+
+/// Counts a disk request of `kind` that took so long; the outcome of the run.
+#[inline(always)]
+pub fn count_disk(run: &Run, kind: u64, took_ns: u64) -> Counter {
+    let Some(seats) = DISK_SEATS.get_ptr_mut(cpu()) else {
+        return match add(&DISKS, DiskSeat::key_of(kind), 1, took_ns) {
+            true => Counter::Aggregated,
+            false => Counter::MapFull,
+        };
+    };
+    // SAFETY: this CPU's own seats, which live as long as the map, and no other program uses them.
+    let seat = unsafe { &mut (*seats)[DiskSeat::place_of(kind)] };
+    if seat.kind != kind {
+        let left = *seat;
+        sit(&mut seat.count, &mut seat.kind, kind);
+        seat.amount = 0;
+        let key = DiskSeat::key_of(left.kind);
+        if left.count > 0 && !add(&DISKS, key, left.count, left.amount) {
+            run.found_no_room(left.count);
+        }
+    }
+    seat.count += 1;
+    seat.amount += took_ns;
+    Counter::Aggregated
+}
+
+/// Gives a seat to another one. Its count goes first, so that who reads meanwhile finds too little
+/// under a name, never what is another one's.
+#[inline(always)]
+fn sit(count: &mut u64, name: &mut u64, newcomer: u64) {
+    // SAFETY: references; volatile keeps their order.
+    unsafe {
+        (&raw mut *count).write_volatile(0);
+        (&raw mut *name).write_volatile(newcomer);
+    }
 }
 
 /// Whether what was counted may be told as well, as [`is_within_share`] says. The seat remembers a

@@ -17,24 +17,26 @@ use aya::{
         raw_trace_point::RawTracePointLinkId, tp_btf::BtfTracePointLinkId,
     },
 };
+use zerocopy::IntoBytes as _;
 
 use super::{
     error::ProbeError,
     fields::FIELDS,
+    freeze::{Numbers, Unknown, freeze},
     hook::{ALL, Attach, Hook, Info},
     plan::Plan,
     sizes::{Keys, Sizes},
 };
 
-/// The probes' object, aligned as aya's parser wants it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/hostmedic-probes"));
+/// The probes' object.
+pub(super) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostmedic-probes"));
 
 /// Maps that survive the daemon, if there is a place to pin them.
 pub(crate) const PINNED: [&str; 5] = ["COUNTS", "KEPT", "SPILL", "SPILLED", "SPILL_READ"];
 
 /// Numbers to freeze into the object beside offsets and abilities.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Numbers {
+pub(crate) struct Constants {
     /// `RSS_STRIDE`.
     pub(crate) rss_stride: u32,
     /// `DROP_REASON_MIN`.
@@ -49,38 +51,43 @@ pub(crate) struct Numbers {
 pub(crate) struct Loader<'a> {
     loader: EbpfLoader<'a>,
     btf: Btf,
+    numbers: Numbers,
 }
 
 impl<'a> Loader<'a> {
     /// Sets what holds for every load: the offsets of [`FIELDS`], the attesting thread's name and
     /// numbers.
     pub(crate) fn new(
-        offsets: &'a [u32],
-        nonce: &'a [u64; 2],
-        numbers: &'a Numbers,
+        offsets: &[u32],
+        nonce: &[u64; 2],
+        constants: Constants,
     ) -> Result<Self, ProbeError> {
         let mut loader = EbpfLoader::new();
         // It reads the kernel's BTF for CO-RE relocations, which our object has none of.
         loader.btf(None);
+        let mut numbers = Numbers::default();
         for (field, offset) in FIELDS.iter().zip(offsets) {
-            loader.override_global(field.global, offset, true);
+            numbers.set(field.global, u64::from(*offset));
         }
         let [low, high] = nonce;
-        loader
-            .override_global("NONCE_LOW", low, true)
-            .override_global("NONCE_HIGH", high, true)
-            .override_global("RSS_STRIDE", &numbers.rss_stride, true)
-            .override_global("TICK_NS", &numbers.tick_ns, true)
-            .override_global("DROP_REASON_MIN", &numbers.drop_reason_min, true)
-            .override_global("EPHEMERAL_LOW", &numbers.ephemeral.0, true)
-            .override_global("EPHEMERAL_HIGH", &numbers.ephemeral.1, true);
+        numbers.set("NONCE_LOW", *low);
+        numbers.set("NONCE_HIGH", *high);
+        numbers.set("RSS_STRIDE", u64::from(constants.rss_stride));
+        numbers.set("TICK_NS", constants.tick_ns);
+        numbers.set("DROP_REASON_MIN", u64::from(constants.drop_reason_min));
+        numbers.set("EPHEMERAL_LOW", u64::from(constants.ephemeral.0));
+        numbers.set("EPHEMERAL_HIGH", u64::from(constants.ephemeral.1));
         let btf = Btf::from_sys_fs().map_err(|e| ProbeError::BadBtf { why: e.to_string() })?;
-        Ok(Self { loader, btf })
+        Ok(Self {
+            loader,
+            btf,
+            numbers,
+        })
     }
 
     /// The object with maps as small as can be, for attestation.
     pub(crate) fn load_small(&mut self) -> Result<Ebpf, ProbeError> {
-        self.load(&[], &Sizes::SMALLEST)
+        self.create(&Sizes::SMALLEST, Unknown::IsZero)
     }
 
     /// The object with `flags` frozen into it. No program is loaded yet.
@@ -90,9 +97,13 @@ impl<'a> Loader<'a> {
         sizes: &Sizes,
     ) -> Result<Ebpf, ProbeError> {
         for (name, on) in flags {
-            self.loader
-                .override_global(name, if *on { &1_u8 } else { &0_u8 }, true);
+            self.numbers.set(name, u64::from(*on));
         }
+        self.create(sizes, Unknown::IsWrong)
+    }
+
+    fn create(&mut self, sizes: &Sizes, unknown: Unknown) -> Result<Ebpf, ProbeError> {
+        let object = freeze(OBJECT, &self.numbers, unknown)?;
         let Keys {
             processes,
             network,
@@ -100,6 +111,8 @@ impl<'a> Loader<'a> {
             flows,
         } = sizes.keys;
         self.loader
+            .map_max_entries("COUNTS", sizes.cpus)
+            .map_max_entries("DISK_SEATS", sizes.disk_seats)
             .map_max_entries("RARE", sizes.rare_bytes)
             .map_max_entries("HOT", sizes.hot_bytes)
             .map_max_entries("RECENT", sizes.recent)
@@ -110,7 +123,7 @@ impl<'a> Loader<'a> {
             .map_max_entries("DISKS", disks)
             .map_max_entries("FLOWS", flows);
         self.loader
-            .load(OBJECT)
+            .load(object.as_bytes())
             .map_err(|error| ProbeError::Object {
                 why: with_causes(&error),
             })

@@ -1,14 +1,12 @@
-//! Adds up the probes' per-CPU counters, and the runs that the kernel itself skipped.
+//! Adds up the probes' counters of all CPUs, and the runs that the kernel itself skipped.
 
-use aya::{
-    Ebpf,
-    maps::{Array, PerCpuArray},
-};
-use hostmedic_abi::{Counter, HOOKS, ROW_WORDS, Row};
+use aya::{Ebpf, maps::Array};
+use hostmedic_abi::{Counter, HOOKS, ROWS_WORDS, Rows};
 use hostmedic_model::loss::HookCounters;
-use zerocopy::{FromBytes as _, IntoBytes as _};
+use zerocopy::transmute;
 
 use super::{
+    cpus,
     error::ProbeError,
     fdinfo::FdInfo,
     hook::{ALL, Info},
@@ -23,25 +21,15 @@ pub(crate) fn read(
     recovered: &[u64; HOOKS],
     kept: &Kept,
 ) -> Result<Vec<HookCounters>, ProbeError> {
-    const MAP: &str = "COUNTS";
-    let failed = |why: String| ProbeError::Map { map: MAP, why };
-    let map = ebpf
-        .map(MAP)
-        .ok_or_else(|| failed("it is not in the object".to_owned()))?;
-    let rows: PerCpuArray<_, [u64; ROW_WORDS]> = map
-        .try_into()
-        .map_err(|e: aya::maps::MapError| failed(e.to_string()))?;
+    let of_cpus: Vec<Rows> = cpus::read::<ROWS_WORDS>(ebpf, "COUNTS")?
+        .into_iter()
+        .map(|words| transmute!(words))
+        .collect();
     ALL.iter()
         .map(|info| {
-            let row = info.hook as u32;
-            let of_cpus = rows.get(&row, 0).map_err(|e| failed(e.to_string()))?;
-            let of_cpus: Vec<Row> = of_cpus
-                .iter()
-                .filter_map(|words| Row::read_from_bytes(words.as_bytes()).ok())
-                .collect();
             let sum = |counter: Counter| -> u64 {
-                let of_cpus = of_cpus.iter();
-                of_cpus.map(|row| row.outcomes[counter as usize]).sum()
+                let rows = of_cpus.iter().map(|rows| &rows[info.hook as usize]);
+                rows.map(|row| row.outcomes[counter as usize]).sum()
             };
             let [missed_before, recovered_before] = kept[info.hook as usize];
             let missed = missed(ebpf, info)?.saturating_add(missed_before);

@@ -12,18 +12,18 @@ use std::{
 use aya::{
     Ebpf,
     maps::{Array, MapError, RingBuf},
-    util::nr_cpus,
 };
-use hostmedic_abi::{HOOKS, MODE_COUNT, MODE_SAMPLE, MODE_STREAM, ROW_WORDS, VERSION};
+use hostmedic_abi::{HOOKS, MODE_COUNT, MODE_SAMPLE, MODE_STREAM, ROWS_WORDS, VERSION};
 use hostmedic_model::loss::{Coverage, HookCounters, HookMode, HookReport, QueueCounters};
 use nix::time::{ClockId, clock_getres};
 use tokio::sync::mpsc::Sender;
 
 use super::{
-    attach::{self, Link, Loader, Numbers},
+    attach::{self, Constants, Link, Loader},
     attest::{self, Nonce},
     cost::{self, Cost, CostSample},
     counters::{self, Kept},
+    cpus,
     error::ProbeError,
     event::KernelEvent,
     fields::FIELDS,
@@ -122,13 +122,13 @@ impl Probes {
         let offsets = offsets(&kernel, options);
         let nonce = Nonce::new();
         let words = nonce.words();
-        let numbers = Numbers {
+        let constants = Constants {
             rss_stride: kernel.rss_stride.clone().unwrap_or(0),
             drop_reason_min: kernel.reasons.first(),
             tick_ns: tick_ns().unwrap_or(0),
             ephemeral: ephemeral_ports().unwrap_or(EPHEMERAL),
         };
-        let mut loader = Loader::new(&offsets, &words, &numbers)?;
+        let mut loader = Loader::new(&offsets, &words, constants)?;
 
         let attested = attest::attest(&mut loader, &kernel, &nonce)?;
         let wanted = Wanted {
@@ -143,7 +143,7 @@ impl Probes {
             plan.report(info.hook, Err("it is switched off by the configuration"));
         }
         let needs = Needs {
-            cpus: nr_cpus().map_or(1, |cpus| u32::try_from(cpus).unwrap_or(u32::MAX)),
+            cpus: cpus::numbers()?,
             recent: plan.has("KEEP_RECENT"),
             ended: !plan.has("HAS_GROUP_DEAD"),
             latency: options.disk_latency,
@@ -175,7 +175,7 @@ impl Probes {
             links,
             modes: [HookMode::Stream; HOOKS],
             maps,
-            map_bytes_planned: sizes.bytes(needs.cpus),
+            map_bytes_planned: sizes.bytes(),
             readers: Vec::new(),
             queue: Arc::new(QueueCounts::default()),
             kept,
@@ -452,7 +452,7 @@ fn offsets(kernel: &KernelSupport, options: &Options) -> Vec<u32> {
 /// Pins the counters below `directory`, in one named after the layout: counters of another layout
 /// are not ours.
 fn pin_in(loader: &mut Loader<'_>, directory: &std::path::Path) -> Result<(), String> {
-    let of_layout = directory.join(format!("v{VERSION}-{HOOKS}x{ROW_WORDS}"));
+    let of_layout = directory.join(format!("v{VERSION}-{HOOKS}x{ROWS_WORDS}"));
     let kind = nix::sys::statfs::statfs(directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
     if kind.filesystem_type() != nix::sys::statfs::BPF_FS_MAGIC {

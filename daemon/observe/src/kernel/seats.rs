@@ -1,71 +1,88 @@
-//! What the hooks of processes have counted and not yet brought to their keys (`hostmedic_abi::Seat`).
+//! What hooks have counted and not yet brought to their keys (`hostmedic_abi::Seat`, `DiskSeat`).
 
 use std::collections::HashMap;
 
-use aya::{
-    Ebpf,
-    maps::{MapError, PerCpuArray, PerCpuValues},
-};
-use hostmedic_abi::{Hook, Key, ROW_WORDS, Row, Seat};
-use zerocopy::{FromBytes as _, IntoBytes as _};
+use aya::Ebpf;
+use hostmedic_abi::{DISK_SEATS_WORDS, DiskSeat, DiskSeats, Hook, Key, ROWS_WORDS, Rows, Seat};
+use zerocopy::transmute;
 
-use super::error::ProbeError;
+use super::{cpus, error::ProbeError};
 
-const MAP: &str = "COUNTS";
 const HOOKS: [Hook; 3] = [Hook::ProcessExec, Hook::ProcessExit, Hook::ProcessFork];
 
-/// Counts by the bytes of their [`Key`], of all CPUs together.
-pub(super) fn read(ebpf: &mut Ebpf) -> Result<HashMap<[u8; 24], u64>, ProbeError> {
-    let mut counts = HashMap::new();
-    let rows = rows(ebpf)?;
-    for hook in HOOKS {
-        let of_cpus = rows.get(&(hook as u32), 0).map_err(failed)?;
-        for words in of_cpus.iter() {
-            let Ok(row) = Row::read_from_bytes(words.as_bytes()) else {
-                continue;
-            };
-            let Ok(key) = Key::of(hook, row.seat.cgroup_id).as_bytes().try_into() else {
-                continue;
-            };
-            if row.seat.count > 0 {
-                *counts.entry(key).or_default() += row.seat.count;
-            }
+/// Counts and amounts by the bytes of their [`Key`], of all CPUs together.
+pub(super) type Seated = HashMap<[u8; 24], [u64; 2]>;
+
+/// What the hooks of processes have counted.
+pub(super) fn processes(ebpf: &Ebpf) -> Result<Seated, ProbeError> {
+    let mut seated = Seated::new();
+    for words in cpus::read::<ROWS_WORDS>(ebpf, "COUNTS")? {
+        let rows: Rows = transmute!(words);
+        for hook in HOOKS {
+            let seat = &rows[hook as usize].seat;
+            add(&mut seated, Key::of(hook, seat.cgroup_id), seat.count, 0);
         }
     }
-    Ok(counts)
+    Ok(seated)
+}
+
+/// What `block_latency` has counted.
+pub(super) fn disks(ebpf: &Ebpf) -> Result<Seated, ProbeError> {
+    let mut seated = Seated::new();
+    for words in cpus::read::<DISK_SEATS_WORDS>(ebpf, "DISK_SEATS")? {
+        let seats: DiskSeats = transmute!(words);
+        for seat in seats {
+            let key = DiskSeat::key_of(seat.kind);
+            add(&mut seated, key, seat.count, seat.amount);
+        }
+    }
+    Ok(seated)
+}
+
+fn add(seated: &mut Seated, key: Key, count: u64, amount: u64) {
+    if count > 0 {
+        let [counts, amounts] = seated.entry(transmute!(key)).or_default();
+        *counts += count;
+        *amounts += amount;
+    }
 }
 
 /// Clears what a daemon before this one left in pinned rows. No program may be attached yet.
 pub(super) fn clear(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
-    let mut rows = rows(ebpf)?;
-    for hook in HOOKS {
-        let of_cpus = rows.get(&(hook as u32), 0).map_err(failed)?;
-        let cleared = of_cpus.iter().map(|words| {
-            let mut row = Row::read_from_bytes(words.as_bytes()).unwrap_or_default();
-            row.seat = Seat::default();
-            <[u64; ROW_WORDS]>::read_from_bytes(row.as_bytes()).unwrap_or(*words)
-        });
-        let cleared = PerCpuValues::try_from(cleared.collect::<Vec<_>>())
-            .map_err(|error| failed(MapError::IoError(error)))?;
-        rows.set(hook as u32, cleared, 0).map_err(failed)?;
-    }
-    Ok(())
+    cpus::change::<ROWS_WORDS>(ebpf, "COUNTS", |words| {
+        let mut rows: Rows = transmute!(words);
+        for hook in HOOKS {
+            rows[hook as usize].seat = Seat::default();
+        }
+        transmute!(rows)
+    })
 }
 
-type Rows<'e> = PerCpuArray<&'e mut aya::maps::MapData, [u64; ROW_WORDS]>;
+#[cfg(test)]
+mod tests {
+    use hostmedic_abi::DISK_SEATS;
+    use proptest::prelude::*;
 
-fn rows(ebpf: &mut Ebpf) -> Result<Rows<'_>, ProbeError> {
-    let found = ebpf.map_mut(MAP).ok_or_else(|| ProbeError::Map {
-        map: MAP,
-        why: "it is not in the object".to_owned(),
-    })?;
-    found.try_into().map_err(failed)
-}
+    use super::*;
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn failed(error: MapError) -> ProbeError {
-    ProbeError::Map {
-        map: MAP,
-        why: error.to_string(),
+    proptest! {
+        #[test]
+        fn a_kind_of_requests_keeps_all_that_its_key_says(
+            major in 0_u32..1 << 12,
+            minor in 0_u32..1 << 20,
+            bits in 0_u16..=32,
+            operation: u8,
+        ) {
+            let kind = DiskSeat::kind_of(major, minor, bits, operation);
+            prop_assert!(DiskSeat::place_of(kind) < DISK_SEATS);
+            let key = Key {
+                a: major,
+                b: minor,
+                c: bits,
+                d: u16::from(operation),
+                ..Key::of(Hook::BlockLatency, 0)
+            };
+            prop_assert_eq!(DiskSeat::key_of(kind), key);
+        }
     }
 }

@@ -17,6 +17,8 @@ const SHARED_BYTES: u64 = 112;
 /// Keys of one map, at least and at most.
 const KEYS_MIN: u32 = 32;
 const KEYS_MAX: u32 = 4096;
+/// CPUs that count latencies in seats before they go to their keys; others are a bit slower.
+const DISK_SEATS_MAX: u32 = 256;
 /// Cgroups whose share of events is kept, at least.
 const SHARES_MIN: u32 = 128;
 /// Entries of the small shared maps `KILLED` and `SCOPES`.
@@ -25,6 +27,8 @@ const SMALL_SHARED: u64 = 256 + 64;
 /// Sizes of the maps whose size is a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
+    /// Numbers of CPUs.
+    pub(crate) cpus: u32,
     /// Bytes of the ring of rare events.
     pub(crate) rare_bytes: u32,
     /// Bytes of the ring of everyday events.
@@ -35,6 +39,8 @@ pub(crate) struct Sizes {
     pub(crate) ended: u32,
     /// Cgroups whose share of events is kept.
     pub(crate) shares: u32,
+    /// CPUs that count latencies beside the keys.
+    pub(crate) disk_seats: u32,
     /// What is counted by key.
     pub(crate) keys: Keys,
 }
@@ -51,7 +57,7 @@ pub(crate) struct Keys {
 /// What the sizes depend on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Needs {
-    /// Possible CPUs.
+    /// Numbers of CPUs.
     pub(crate) cpus: u32,
     /// Whether exec has to remember processes.
     pub(crate) recent: bool,
@@ -64,11 +70,13 @@ pub(crate) struct Needs {
 impl Sizes {
     /// As small as can be.
     pub(crate) const SMALLEST: Self = Self {
+        cpus: 1,
         rare_bytes: 4096,
         hot_bytes: 4096,
         recent: 1,
         ended: 1,
         shares: 1,
+        disk_seats: 1,
         keys: Keys {
             processes: 1,
             network: 1,
@@ -80,17 +88,23 @@ impl Sizes {
     /// What fits.
     pub(crate) fn fit(rare_bytes: u32, hot_bytes: u32, needs: Needs) -> Self {
         let mut sizes = Self {
+            cpus: needs.cpus,
             rare_bytes,
             hot_bytes,
             recent: if needs.recent { 8192 } else { 1 },
             ended: if needs.ended { 1024 } else { 1 },
             shares: 2048,
+            disk_seats: if needs.latency {
+                needs.cpus.min(DISK_SEATS_MAX)
+            } else {
+                1
+            },
             ..Self::SMALLEST
         };
         let room_of = |sizes: &Self| {
             MAP_BYTES_MAX
                 .saturating_sub(RESERVE)
-                .saturating_sub(sizes.bytes(needs.cpus))
+                .saturating_sub(sizes.bytes())
         };
         // Counting comes before remembering.
         while room_of(&sizes) < 4 * u64::from(KEYS_MIN) * key_bytes(needs.cpus)
@@ -116,13 +130,12 @@ impl Sizes {
         sizes
     }
 
-    /// Kernel memory of all maps with `cpus` possible CPUs, in bytes.
-    pub(crate) fn bytes(&self, cpus: u32) -> u64 {
-        use hostmedic_abi::{HOOKS, ROW_WORDS, SPILL_SLOTS, SpillSlot};
+    /// Kernel memory of all maps, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        use hostmedic_abi::{DISK_SEATS_WORDS, ROWS_WORDS, SPILL_SLOTS, SpillSlot};
         let words = |count: usize| u64::try_from(count).unwrap_or(u64::MAX) * 8;
-        let of_each_cpu = words(ROW_WORDS * HOOKS)
-            + u64::from(SPILL_SLOTS) * words(size_of::<SpillSlot>() / 8)
-            + 8;
+        let of_each_cpu =
+            words(ROWS_WORDS) + u64::from(SPILL_SLOTS) * words(size_of::<SpillSlot>() / 8) + 8;
         let shared = u64::from(self.recent) + u64::from(self.ended) + u64::from(self.shares);
         // A ring adds three pages for its positions.
         let rings = u64::from(self.rare_bytes) + u64::from(self.hot_bytes) + 6 * 4096;
@@ -137,9 +150,10 @@ impl Sizes {
             .iter()
             .sum();
         rings
-            + of_each_cpu * u64::from(cpus)
+            + words(DISK_SEATS_WORDS) * u64::from(self.disk_seats)
+            + of_each_cpu * u64::from(self.cpus)
             + (shared + SMALL_SHARED) * SHARED_BYTES
-            + keys * key_bytes(cpus)
+            + keys * key_bytes(self.cpus)
     }
 }
 
@@ -163,7 +177,7 @@ mod tests {
                 latency,
             };
             let sizes = Sizes::fit(64 << 10, 512 << 10, needs);
-            assert!(sizes.bytes(128) <= MAP_BYTES_MAX, "{}", sizes.bytes(128));
+            assert!(sizes.bytes() <= MAP_BYTES_MAX, "{}", sizes.bytes());
             assert!(sizes.keys.processes >= 512, "{sizes:?}");
         }
     }
@@ -177,7 +191,7 @@ mod tests {
             latency: true,
         };
         let sizes = Sizes::fit(64 << 10, 512 << 10, largest);
-        assert!(sizes.bytes(1024) <= MAP_BYTES_MAX, "{}", sizes.bytes(1024));
+        assert!(sizes.bytes() <= MAP_BYTES_MAX, "{}", sizes.bytes());
         assert!(sizes.keys.disks >= KEYS_MIN && sizes.shares >= SHARES_MIN);
         let needs = Needs {
             cpus: 512,
@@ -196,7 +210,7 @@ mod tests {
         ) {
             let needs = Needs { cpus, recent, ended, latency };
             let sizes = Sizes::fit(64 << 10, 512 << 10, needs);
-            prop_assert!(sizes.bytes(cpus) <= MAP_BYTES_MAX);
+            prop_assert!(sizes.bytes() <= MAP_BYTES_MAX);
         }
     }
 }

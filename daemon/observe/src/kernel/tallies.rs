@@ -4,7 +4,7 @@
 //! find room. A count that comes between reading and taking out is missing from its key, never
 //! from the hook's own ledger.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, mem, net::IpAddr};
 
 use aya::{
     Ebpf,
@@ -14,7 +14,13 @@ use hostmedic_abi::{FlowKey, Hook, Key, PORT_EPHEMERAL, PORT_REGISTERED, PORT_UN
 use hostmedic_model::signal::{PortClass, TcpTroubleKind};
 use zerocopy::FromBytes;
 
-use super::{error::ProbeError, reasons::DropReasons, seats, sizes::Keys, symbols::Symbols};
+use super::{
+    error::ProbeError,
+    reasons::DropReasons,
+    seats::{self, Seated},
+    sizes::Keys,
+    symbols::Symbols,
+};
 
 /// Readings without a change after which a key may be taken out.
 const STILL_MAX: u32 = 12;
@@ -93,6 +99,8 @@ struct Last {
     count: u64,
     amount: u64,
     still: u32,
+    /// The last reading did not find it.
+    is_gone: bool,
 }
 
 type Read<K> = HashMap<K, Last>;
@@ -126,18 +134,21 @@ impl Tallies {
     pub(crate) fn read(&mut self, ebpf: &mut Ebpf) -> Result<Vec<Counted>, ProbeError> {
         let sizes = self.sizes;
         let mut found = Vec::new();
-        for (map, last, size, is_seated) in [
-            ("PROCESSES", &mut self.processes, sizes.processes, true),
-            ("NETWORK", &mut self.network, sizes.network, false),
-            ("DISKS", &mut self.disks, sizes.disks, false),
+        type Seats = fn(&Ebpf) -> Result<Seated, ProbeError>;
+        let unseated: Seats = |_| Ok(Seated::new());
+        for (map, last, size, seats) in [
+            (
+                "PROCESSES",
+                &mut self.processes,
+                sizes.processes,
+                seats::processes as Seats,
+            ),
+            ("NETWORK", &mut self.network, sizes.network, unseated),
+            ("DISKS", &mut self.disks, sizes.disks, seats::disks),
         ] {
             let now = sums(ebpf, map)?;
             // After the map: what moves to it meanwhile is missing now and there the next time.
-            let seats = if is_seated {
-                seats::read(ebpf)?
-            } else {
-                HashMap::new()
-            };
+            let seats = seats(ebpf)?;
             let changes = changes(now, &seats, last, size);
             take_out(ebpf, map, &changes.idle)?;
             found.extend(changes.more);
@@ -269,21 +280,25 @@ struct Changes<const N: usize> {
 /// Compares `now`, and what `seats` hold beside it, with `last`, which it brings up to date.
 fn changes<const N: usize>(
     mut now: HashMap<[u8; N], [u64; 2]>,
-    seats: &HashMap<[u8; N], u64>,
+    seats: &HashMap<[u8; N], [u64; 2]>,
     last: &mut Read<[u8; N]>,
     size: u32,
 ) -> Changes<N> {
     let is_crowded = now.len() * 2 > usize::try_from(size).unwrap_or(usize::MAX);
-    for (key, count) in seats {
-        now.entry(*key).or_default()[0] += count;
+    for (key, [count, amount]) in seats {
+        let [counts, amounts] = now.entry(*key).or_default();
+        *counts += count;
+        *amounts += amount;
     }
-    last.retain(|key, _| now.contains_key(key));
+    // What left its seat between the two looks is nowhere now and in the map the next time.
+    last.retain(|key, known| now.contains_key(key) || !mem::replace(&mut known.is_gone, true));
     let mut changes = Changes {
         more: Vec::new(),
         idle: Vec::new(),
     };
     for (key, [count, amount]) in now {
         let known = last.entry(key).or_default();
+        known.is_gone = false;
         if count <= known.count {
             known.still += 1;
             if is_crowded && known.still > STILL_MAX && !seats.contains_key(&key) {
@@ -297,7 +312,7 @@ fn changes<const N: usize>(
         *known = Last {
             count,
             amount,
-            still: 0,
+            ..Last::default()
         };
         changes.more.push((key, more, much));
     }
@@ -350,8 +365,10 @@ mod tests {
     fn what_moves_from_a_seat_to_its_key_is_told_once() {
         let mut last = Read::new();
         let now = |count| HashMap::from([(KEY, [count, 0])]);
-        let seat = |count| HashMap::from([(KEY, count)]);
+        let seat = |count| HashMap::from([(KEY, [count, 0])]);
         assert_eq!(more(&changes(HashMap::new(), &seat(5), &mut last, 8)), [5]);
+        // Once it is in neither: on its way.
+        assert!(more(&changes(HashMap::new(), &HashMap::new(), &mut last, 8)).is_empty());
         // The map was read before the seat's count came to it, the seat after it had left.
         assert!(more(&changes(HashMap::new(), &seat(1), &mut last, 8)).is_empty());
         assert_eq!(more(&changes(now(5), &seat(2), &mut last, 8)), [2]);
@@ -365,7 +382,7 @@ mod tests {
     fn a_still_key_is_taken_out_of_a_crowded_map_unless_it_has_a_seat() {
         let mut last = Read::new();
         let crowd = || HashMap::from([(KEY, [5, 0]), ([8; 24], [5, 0])]);
-        let seat = HashMap::from([(KEY, 1)]);
+        let seat = HashMap::from([(KEY, [1, 0])]);
         let idle: Vec<_> = (0..STILL_MAX + 3)
             .flat_map(|_| changes(crowd(), &seat, &mut last, 3).idle)
             .collect();

@@ -1,9 +1,10 @@
 //! cgroups, and whose memory ran out. Fields are named as in include/linux/cgroup-defs.h,
 //! kernfs.h, memcontrol.h and oom.h.
 
-use super::{Arguments, Object, frozen, hop, load, peek};
+use super::{Arguments, Object, hop, load, peek};
+use crate::frozen::frozen;
 
-frozen! { often:
+frozen! {
     OFF_CSS_SET_DFL: u32;
     OFF_CGROUP_SERIAL: u32;
 }
@@ -74,7 +75,7 @@ impl Cgroup {
     #[inline(always)]
     pub fn is_unified(self) -> bool {
         hop(self.0, &OFF_CGROUP_ROOT)
-            .is_some_and(|root| load::<i32>(root, &OFF_ROOT_HIERARCHY) == 0)
+            .is_some_and(|root| load::<i32, _>(root, &OFF_ROOT_HIERARCHY) == 0)
     }
 }
 

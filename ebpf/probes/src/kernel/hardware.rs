@@ -1,6 +1,7 @@
 //! Machine checks. Fields are named as in arch/x86/include/uapi/asm/mce.h.
 
-use super::{Arguments, frozen, peek};
+use super::{Arguments, peek};
+use crate::frozen::frozen;
 
 frozen! {
     OFF_MCE_STATUS: u32;

@@ -3,7 +3,8 @@
 
 use hostmedic_abi::{PORT_EPHEMERAL, PORT_REGISTERED, PORT_UNKNOWN};
 
-use super::{Arguments, Cgroup, Object, cgroup, frozen, hop, load, peek};
+use super::{Arguments, Cgroup, Object, cgroup, hop, load, peek};
+use crate::frozen::frozen;
 
 frozen! {
     OFF_SK_FAMILY: u32;
@@ -74,7 +75,7 @@ impl Socket {
     /// Whether it is TCP's.
     #[inline(always)]
     pub fn is_tcp(self) -> bool {
-        load::<u16>(self.0, &OFF_SK_PROTOCOL) == u16::from(TCP)
+        load::<u16, _>(self.0, &OFF_SK_PROTOCOL) == u16::from(TCP)
     }
 
     /// Whether it is a whole socket, with an owner.
@@ -121,7 +122,7 @@ impl Socket {
             let socket = self.0 as u64;
             [peek(socket, at), peek(socket, at + 8)]
         } else {
-            [u64::from(load::<u32>(self.0, &OFF_SK_DADDR)), 0]
+            [u64::from(load::<u32, _>(self.0, &OFF_SK_DADDR)), 0]
         };
         let [low, high] = words.map(u64::to_ne_bytes);
         let mut bytes = [0; 16];
@@ -186,7 +187,7 @@ impl Packet {
             return came_in_by;
         }
         // A member of a union, so the verifier does not take it for a device.
-        match load::<u64>(self.0, &OFF_SKB_DEV) {
+        match load::<u64, _>(self.0, &OFF_SKB_DEV) {
             0 => 0,
             device => peek(device, u64::from(OFF_DEV_IFINDEX.load())),
         }
@@ -201,7 +202,7 @@ impl Packet {
         if transport == NO_HEADER || transport <= network || head == 0 {
             return PORT_UNKNOWN;
         }
-        let protocol_at = match load::<u16>(self.0, &OFF_SKB_PROTOCOL) {
+        let protocol_at = match load::<u16, _>(self.0, &OFF_SKB_PROTOCOL) {
             ETH_IP => 9,
             ETH_IPV6 => 6,
             _ => return PORT_UNKNOWN,
@@ -210,7 +211,7 @@ impl Packet {
             TCP | UDP => {}
             _ => return PORT_UNKNOWN,
         }
-        let came_in = load::<u32>(self.0, &OFF_SKB_IIF) != 0;
+        let came_in = load::<u32, _>(self.0, &OFF_SKB_IIF) != 0;
         let at = u64::from(transport) + if came_in { 2 } else { 0 };
         port_class(u16::from_be(peek(head, at)))
     }

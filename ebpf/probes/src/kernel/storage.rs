@@ -6,7 +6,8 @@ use hostmedic_abi::{
     LATE_SHOST_NO, LATE_XFS_SUPER,
 };
 
-use super::{Arguments, Cgroup, Object, cgroup, frozen, hop, late, load, peek};
+use super::{Arguments, Cgroup, Object, cgroup, hop, late, load, peek};
+use crate::frozen::frozen;
 
 frozen! {
     OFF_RQ_QUEUE: u32;
@@ -85,7 +86,7 @@ impl Request {
     /// `enum req_op`.
     #[inline(always)]
     pub fn operation(self) -> u32 {
-        load::<u32>(self.0, &OFF_RQ_CMD_FLAGS) & OPERATION_MASK
+        load::<u32, _>(self.0, &OFF_RQ_CMD_FLAGS) & OPERATION_MASK
     }
 
     /// When it was made, on the monotonic clock; 0 if nobody wanted to know.
@@ -116,7 +117,7 @@ impl Request {
     pub fn is_worth_telling(self) -> bool {
         FROM_COMPLETE.load() == 0
             || (self.operation() < OPERATION_PASSTHROUGH
-                && load::<u32>(self.0, &OFF_RQ_FLAGS) & FLAG_QUIET == 0)
+                && load::<u32, _>(self.0, &OFF_RQ_FLAGS) & FLAG_QUIET == 0)
     }
 }
 
@@ -157,7 +158,7 @@ impl Mapping {
     pub fn file(self) -> Option<(u32, u64)> {
         let inode = hop(self.0, &OFF_MAPPING_HOST)?;
         // Its inode is in a file system of the kernel's own, whose device number says nothing.
-        if load::<u16>(inode, &OFF_INODE_MODE) & MODE_KIND_MASK == MODE_BLOCK_DEVICE {
+        if load::<u16, _>(inode, &OFF_INODE_MODE) & MODE_KIND_MASK == MODE_BLOCK_DEVICE {
             return Some((load(inode, &OFF_INODE_RDEV), 0));
         }
         let block = hop(inode, &OFF_INODE_SB)?;

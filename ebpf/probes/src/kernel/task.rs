@@ -3,9 +3,10 @@
 
 use hostmedic_abi::{COMM_LEN, TaskId};
 
-use super::{Arguments, Cgroup, Object, cgroup, frozen, hop, load, peek};
+use super::{Arguments, Cgroup, Object, cgroup, hop, load, peek};
+use crate::frozen::frozen;
 
-frozen! { often:
+frozen! {
     OFF_TASK_TGID: u32;
     OFF_TASK_PID: u32;
     OFF_TASK_CGROUPS: u32;
@@ -189,7 +190,7 @@ impl Signal {
     /// `oom_score_adj`.
     #[inline(always)]
     pub fn oom_score_adj(self) -> i32 {
-        i32::from(load::<i16>(self.0, &OFF_SIGNAL_SCORE))
+        i32::from(load::<i16, _>(self.0, &OFF_SIGNAL_SCORE))
     }
 
     /// Most pages the process had resident; set just before its end is traced.
