@@ -112,7 +112,7 @@ pub struct DiskSeat {
 }
 
 impl DiskSeat {
-    /// The kind of a request: numbers of its device (12 and 20 bits, as in include/linux/kdev_t.h),
+    /// The kind of a request: numbers of its device (12 and 20 bits, as in `include/linux/kdev_t.h`),
     /// size of its time and operation.
     #[inline(always)]
     pub const fn kind_of(major: u32, minor: u32, bits: u16, operation: u8) -> u64 {

@@ -2,7 +2,8 @@
 
 use aya_ebpf::programs::BtfTracePointContext;
 use hostmedic_abi::{
-    CGROUP_ATTACHED, CgroupChange, Counter, Header, Hook, KIND_CGROUP_CHANGE, PATH_LEN, TaskId,
+    CGROUP_ATTACHED, CGROUP_MADE, CgroupChange, Counter, Header, Hook, KIND_CGROUP_CHANGE,
+    PATH_LEN, TaskId,
 };
 
 use crate::{
@@ -35,7 +36,9 @@ pub fn report(
     };
     let at_boot_ns = now_boot_ns();
     let path_at = ctx.number(1);
-    run.deliver_large(|slot| {
+    // A kill in it may come next, and its name must be known by then.
+    let urgent = change == CGROUP_MADE;
+    run.deliver_large(urgent, |slot| {
         let event = slot.write(CgroupChange {
             header: Header::of::<CgroupChange>(KIND_CGROUP_CHANGE),
             at_boot_ns,

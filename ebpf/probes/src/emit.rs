@@ -11,13 +11,15 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     btf_maps::{Array, PerCpuArray, RingBuf},
-    helpers::generated::bpf_get_smp_processor_id,
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ringbuf_query},
     macros::btf_map,
 };
 use hostmedic_abi::{
     Attestation, Counter, HOOKS, Hook, MODE_COUNT, MODE_READ_EVERY, MODE_STREAM, OomVictim,
     ProcessExec, Row, Rows, SAMPLE_ONE_OF, SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot,
 };
+
+use crate::frozen::frozen;
 
 /// Events that must not be lost: 64 KiB, or some five hundred not yet read.
 #[btf_map]
@@ -61,9 +63,18 @@ static ATTESTED: Array<Attestation, 1> = Array::new();
 /// `BPF_F_MMAPABLE` of bpf(2).
 pub const MMAPABLE: usize = 1 << 10;
 
+frozen! {
+    /// Bytes in the everyday ring from which on its reader is woken.
+    HOT_WAKE_BYTES: u32;
+}
+
 /// `BPF_RB_NO_WAKEUP` of bpf(2): the reader of everyday events looks by itself. Waking it for each
 /// would cost more than all the rest of the hook.
 const NO_WAKEUP: u64 = 1;
+/// `BPF_RB_FORCE_WAKEUP`: the reader is woken also if it has not read what came before.
+const FORCE_WAKEUP: u64 = 2;
+/// `BPF_RB_AVAIL_DATA`: bytes that have not been read.
+const AVAIL_DATA: u64 = 0;
 
 /// One run of a hook, which ends in exactly one outcome.
 pub struct Run {
@@ -137,7 +148,7 @@ impl Run {
         match HOT.reserve_untyped::<T>(0) {
             Some(mut slot) => {
                 slot.write(event);
-                slot.submit(NO_WAKEUP);
+                slot.submit(wake_up());
                 self.add(Counter::Delivered);
                 None
             }
@@ -146,13 +157,13 @@ impl Run {
     }
 
     /// Sends an event in the everyday lane that is too large for the stack: `fill` writes all of
-    /// it.
+    /// it. Its reader is woken for it if it is `urgent`.
     #[inline(always)]
-    pub fn deliver_large<T: 'static>(self, fill: impl FnOnce(&mut MaybeUninit<T>)) {
+    pub fn deliver_large<T: 'static>(self, urgent: bool, fill: impl FnOnce(&mut MaybeUninit<T>)) {
         match HOT.reserve_untyped::<T>(0) {
             Some(mut slot) => {
                 fill(&mut slot);
-                slot.submit(NO_WAKEUP);
+                slot.submit(if urgent { FORCE_WAKEUP } else { wake_up() });
                 self.add(Counter::Delivered);
             }
             None => {
@@ -196,6 +207,20 @@ impl Run {
             *column += 1;
             *column
         }
+    }
+}
+
+/// Whether the reader of everyday events is woken: before the ring is full, and not before it is worth
+/// it.
+#[inline(always)]
+fn wake_up() -> u64 {
+    let map = (&raw const HOT).cast_mut().cast();
+    // SAFETY: a helper that takes the map by its address, as those of its methods do, and only reads.
+    let waiting = unsafe { bpf_ringbuf_query(map, AVAIL_DATA) };
+    if waiting >= u64::from(HOT_WAKE_BYTES.load()) {
+        FORCE_WAKEUP
+    } else {
+        NO_WAKEUP
     }
 }
 

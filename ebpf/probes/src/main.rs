@@ -1,8 +1,9 @@
 //! The kernel side of hostmedic: one file = one program = one hook of the same name.
 //!
 //! One object serves every kernel from 5.10 on: offsets and abilities are constants that the
-//! daemon freezes before loading (`kernel.rs`), so the verifier drops what a kernel lacks. All
-//! `unsafe` is in `kernel.rs` (reading the kernel) and `emit.rs`, `tally.rs`, `memory.rs` (maps).
+//! daemon writes into the instructions before loading (`frozen.rs`), so the verifier drops what a
+//! kernel lacks. All `unsafe` is in `kernel.rs` (reading the kernel), `frozen.rs` (constants) and
+//! `emit.rs`, `tally.rs`, `memory.rs` (maps).
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]

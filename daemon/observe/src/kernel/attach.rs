@@ -103,6 +103,9 @@ impl<'a> Loader<'a> {
     }
 
     fn create(&mut self, sizes: &Sizes, unknown: Unknown) -> Result<Ebpf, ProbeError> {
+        // A quarter: what comes while its reader wakes finds room.
+        self.numbers
+            .set("HOT_WAKE_BYTES", u64::from(sizes.hot_bytes / 4));
         let object = freeze(OBJECT, &self.numbers, unknown)?;
         let Keys {
             processes,

@@ -4,7 +4,8 @@
 //! would starve every other branch. The ring's descriptor is level-triggered under poll(2), so a
 //! batch cut short or a pause before draining cannot lose a wake-up. Rare events wake their reader
 //! at once. Everyday events do not, since a wake-up would cost the program that made the event more
-//! than all the rest: their reader looks by itself, ten times a second.
+//! than all the rest: their reader looks by itself, ten times a second or, while nothing comes, less
+//! often; new cgroups wake it, and a ring that fills.
 
 use std::{
     io::{self, PipeReader, PipeWriter},
@@ -57,8 +58,10 @@ pub(crate) struct Lane {
     pub(crate) name: &'static str,
     /// What a full queue means.
     pub(crate) when_full: WhenFull,
-    /// Longest wait for a wake-up.
+    /// Longest wait for a wake-up after something came ...
     pub(crate) look_every: Duration,
+    /// ... and at last, when nothing comes: it doubles each time.
+    pub(crate) look_at_least: Duration,
 }
 
 /// Counts of what happened to records after the rings; shared by all readers.
@@ -152,8 +155,9 @@ struct Work {
 
 impl Work {
     fn run(&mut self) {
+        let mut look_in = self.lane.look_every;
         loop {
-            let woken = self.wait(true, self.lane.look_every);
+            let woken = self.wait(true, look_in);
             if woken == Woken::Stop {
                 // The programs are detached by now, so this ends by itself.
                 for _ in 0..LAST_BATCHES_MAX {
@@ -164,7 +168,13 @@ impl Work {
                 self.recover(true);
                 return;
             }
-            while self.batch(false) == BATCH_MAX {
+            let mut read = self.batch(false);
+            look_in = match read {
+                0 => (look_in * 2).min(self.lane.look_at_least),
+                _ => self.lane.look_every,
+            };
+            while read == BATCH_MAX {
+                read = self.batch(false);
                 if self.wait(false, Duration::ZERO) == Woken::Stop {
                     break;
                 }
