@@ -10,6 +10,7 @@ pub mod calendar;
 pub mod capture;
 pub mod command;
 pub mod decision;
+pub mod evidence;
 mod fact;
 pub mod incident;
 pub mod intent;

@@ -10,7 +10,7 @@ const INPUT_BYTES_MAX: usize = 1024;
 /// A longer run of letters and digits is no word of any language.
 const RUN_MAX: usize = 40;
 /// What stands for something that was taken out.
-const SECRET: &str = "(secret)";
+pub(crate) const SECRET: &str = "(secret)";
 /// The same while a command line is looked through: [`SECRET`] ends in a key itself.
 const HIDDEN: &str = "(hidden)";
 const ID: &str = "(id)";
@@ -19,7 +19,7 @@ const LINK: &str = "(link)";
 const MAIL: &str = "(mail)";
 
 /// After one of these comes something that nobody else may know.
-const KEYS: [&str; 17] = [
+pub(crate) const KEYS: [&str; 17] = [
     "password",
     "passwd",
     "passphrase",
@@ -39,11 +39,11 @@ const KEYS: [&str; 17] = [
     "session",
 ];
 /// A key whose value a machine has made: a plain word after it is no value (`session closed`).
-const MADE: &str = "session";
+pub(crate) const MADE: &str = "session";
 /// After one of these comes a number that tells one run from another.
 const NUMBERS: [&str; 5] = ["pid", "tid", "tgid", "ppid", "uid"];
 /// Words that may stand between a key and what it is the key of.
-const BETWEEN: [&str; 8] = ["is", "was", "as", "of", "=", ":", "basic", "bearer"];
+pub(crate) const BETWEEN: [&str; 8] = ["is", "was", "as", "of", "=", ":", "basic", "bearer"];
 /// Types of units, so that `getty@tty1.service` is no address of a person.
 const UNIT_ENDS: [&str; 8] = [
     ".service", ".socket", ".slice", ".scope", ".mount", ".timer", ".target", ".path",
@@ -225,7 +225,7 @@ fn scrub_word(word: &str) -> String {
 }
 
 /// Small letters and nothing else, but for a mark at the end; and no word that only leads to the next.
-fn is_plain_word(word: &str) -> bool {
+pub(crate) fn is_plain_word(word: &str) -> bool {
     let bare = word.trim_end_matches([',', '.', ';', ':', ')']);
     (2..=12).contains(&bare.len())
         && bare.chars().all(|c| c.is_ascii_lowercase())
@@ -299,7 +299,7 @@ fn find_uuid(word: &str) -> Option<&str> {
 }
 
 /// Bytes written as letters: no name changes its kind of character all the time.
-fn is_base64(word: &str) -> bool {
+pub(crate) fn is_base64(word: &str) -> bool {
     let word = word.trim_end_matches('=');
     let legal = |c: char| c.is_ascii_alphanumeric() || "+/".contains(c);
     // A slash in a path parts plain words; in bytes written as letters it is one change of many.
@@ -308,7 +308,7 @@ fn is_base64(word: &str) -> bool {
 }
 
 /// How often the kind of character changes: in `k3j9x0q2` all the time, in `postgresql16` once.
-fn changes(text: &str) -> usize {
+pub(crate) fn changes(text: &str) -> usize {
     let kinds = text.chars().map(|c| match c {
         c if c.is_numeric() => 0,
         c if c.is_uppercase() => 1,

@@ -8,6 +8,7 @@ use std::{
 
 use hostmedic_model::{
     capture::{JOURNAL_BYTES_MAX, LINE_BYTES_MAX, PART_BYTES_MAX},
+    evidence::without_secrets,
     subject::UnitName,
 };
 use serde::Deserialize;
@@ -94,13 +95,19 @@ fn tail(text: Result<Vec<u8>, String>, bytes_max: usize, nothing: &str) -> Found
     found
 }
 
-/// The last lines of a text, oldest first, each cut, as far as they fit; and how many do not.
+fn cut(line: &str) -> &str {
+    &line[..line.floor_char_boundary(LINE_BYTES_MAX)]
+}
+
+/// The last lines of a text without the secrets in them, oldest first, each cut, as far as they fit; and
+/// how many do not.
 fn last_lines(text: &[u8], bytes_max: usize) -> (Vec<String>, usize) {
     let text = String::from_utf8_lossy(text);
     let mut room = bytes_max;
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines().rev() {
-        let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
+        let line = without_secrets(cut(line));
+        let line = cut(&line);
         let Some(left) = room.checked_sub(line.len() + 1) else {
             break;
         };
@@ -206,6 +213,8 @@ mod tests {
         assert_eq!(lines[0], "0");
         assert!(lines[35].len() <= LINE_BYTES_MAX);
         assert!(lines[35].chars().all(|c| c == 'é'));
+        let told = last_lines(b"login with token=hunter2 ok", JOURNAL_BYTES_MAX).0;
+        assert_eq!(told, ["login with token=(secret) ok"]);
         assert_eq!(last_lines(b"", JOURNAL_BYTES_MAX).0, [""; 0]);
         // Of too much the newest is kept, and the rest counted.
         let much: String = (0..500).map(|n| format!("{long}{n}\n")).collect();
