@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// The same by an author who knew the playbooks, and none of their examples.
     #[arg(long, default_value = "bench/data/last.jsonl")]
     last: PathBuf,
+    /// The same by a doubter who knew neither examples nor incidents that no playbook is for.
+    #[arg(long, default_value = "bench/data/fresh.jsonl")]
+    fresh: PathBuf,
     /// Leave out what takes time: latency, building and memory.
     #[arg(long)]
     quality_only: bool,
@@ -61,7 +64,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let measured = rows::measure(&data);
     print!("{}", report::quality(&measured));
     print!("{}", report::calibration(&measured));
-    for incidents in [&args.rendered, &args.asked, &args.checked, &args.last] {
+    let sets = [
+        &args.rendered,
+        &args.asked,
+        &args.checked,
+        &args.last,
+        &args.fresh,
+    ];
+    for incidents in sets {
         let shipped = shipped(args, incidents)?;
         println!("\n# The shipped library, {}\n", incidents.display());
         print!("{}", report::quality(std::slice::from_ref(&shipped)));

@@ -76,6 +76,9 @@ pub struct MatchedPlaybook {
     /// adds to every score; -1.2 to 1.2.
     #[serde(default)]
     pub familiar: f64,
+    /// How the numbers of the text go with the limits of its trigger, as they add to the score; -0.4 to 0.2.
+    #[serde(default)]
+    pub numbers: f64,
     /// Whether its trigger holds on the facts.
     pub trigger_fired: bool,
     /// How much nearer the text is to what the playbook is not for.

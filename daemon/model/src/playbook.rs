@@ -47,7 +47,7 @@ impl RiskClass {
 }
 
 /// What a playbook is for, in words: what it is matched by when meaning is compared.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Describe {
     /// One or two sentences, in the words of somebody on call.
@@ -60,6 +60,21 @@ pub struct Describe {
     pub not_for: Vec<String>,
     /// Incidents that it was, or would have been, right for, as the daemon or people tell them.
     pub examples: Vec<String>,
+    /// Numbers that must all be so for it to be right, measured today or not. Only who reads its file
+    /// knows them.
+    #[serde(skip)]
+    pub numbers: Vec<NumberLimit>,
+}
+
+/// What a number must be for a playbook to be right.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberLimit {
+    /// The measure's name.
+    pub measure: String,
+    /// Whether it must be above the limit, or below.
+    pub is_above: bool,
+    /// The limit, in the measure's unit.
+    pub limit: f64,
 }
 
 /// What a step asks systemd to do. A closed list: nothing else can be done to a host.

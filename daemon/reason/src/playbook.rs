@@ -9,6 +9,7 @@ pub mod finding;
 mod judge;
 pub mod listing;
 mod load;
+mod numbers;
 pub mod placed;
 pub mod quantity;
 pub mod registry;
@@ -25,6 +26,7 @@ use sha2::{Digest, Sha256};
 pub use self::{
     finding::{Finding, Level, PlaybookError},
     load::FILE_BYTES_MAX,
+    numbers::numbers,
 };
 
 /// A playbook and everything that was found about it.

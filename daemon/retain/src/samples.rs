@@ -361,6 +361,7 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
                 trigger_fired: true,
                 wording: 0.0,
                 familiar: 0.0,
+                numbers: 0.0,
                 not_for_excess: 0.0,
                 margin: -0.25,
                 matched: 0.94,

@@ -93,6 +93,9 @@ fn parts(near: &MatchedPlaybook) -> String {
     if near.familiar != 0.0 {
         parts.push(format!("familiar {:+.2}", near.familiar));
     }
+    if near.numbers != 0.0 {
+        parts.push(format!("numbers {:+.2}", near.numbers));
+    }
     if near.not_for_excess > 0.0 {
         parts.push(format!("not meant {:.2}", near.not_for_excess));
     }

@@ -116,6 +116,7 @@ fn candidate(name: &str, value: f64, thresholds: Thresholds) -> Candidate {
             trigger_fired: false,
             wording: 0.0,
             familiar: 0.0,
+            numbers: 0.0,
             not_for_excess: 0.0,
         },
         score: 0.5,

@@ -18,6 +18,7 @@ use super::{
     entry::Entry,
     learned::{Learned, Verdict},
     library::Library,
+    numbers::Numbers,
     phrase::{Found, Phrases},
     score::{Evidence, Parts, phrases_worth},
     terms,
@@ -52,6 +53,7 @@ pub struct Catalogue {
     known: Vec<Known>,
     lexical: Bm25,
     phrases: Phrases,
+    numbers: Numbers,
     wording: Wording,
     index: Option<Arc<dyn Nearest>>,
 }
@@ -129,6 +131,7 @@ impl Candidate {
             phrases: u32::try_from(parts.phrases).unwrap_or(u32::MAX),
             wording: short(parts.wording),
             familiar: short(parts.familiar),
+            numbers: short(parts.numbers()),
             trigger_fired: parts.trigger_fired,
             not_for_excess: short(parts.not_for_excess),
             margin: short(self.margin),
@@ -207,6 +210,7 @@ impl Catalogue {
                 })
                 .collect(),
             phrases: Phrases::read(signals, &lexical),
+            numbers: Numbers::read(entries),
             wording: Wording::learn(library),
             lexical,
             index: None,
@@ -316,6 +320,7 @@ impl Catalogue {
         let told = telling(query.text);
         let bm25 = self.lexical.scores(&told);
         let phrases = self.phrases.found_in(&terms::sequence(&told));
+        let numbers = self.numbers.worths(query.text);
         let candidates = self.candidates(query, &bm25);
         let said = self.wording.of(&told, &candidates);
         let mut scored: Vec<_> = candidates
@@ -328,6 +333,7 @@ impl Catalogue {
                 let parts = Parts {
                     wording,
                     familiar: said.familiar,
+                    numbers: numbers.get(&(at as u32)).copied().unwrap_or_default(),
                     ..known.parts(query.vector, bm25[at], found, evidence)
                 };
                 Scored {
@@ -401,6 +407,7 @@ impl Known {
             phrases_worth: phrases_worth(found.worth, evidence.patterns),
             wording: 0.0,
             familiar: 0.0,
+            numbers: 0.0,
             trigger_fired: evidence.trigger_fired,
             not_for_excess: self.meanings.excess_not_for(vector, nearness),
         }

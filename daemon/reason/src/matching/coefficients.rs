@@ -4,14 +4,14 @@ use super::confidence::Coefficients;
 
 /// Fitted on 1834 rows; their reliability is in `docs/matching.md`.
 pub const COEFFICIENTS: Coefficients = Coefficients {
-    intercept: -2.41,
-    score: 1.96,
-    margin: 11.13,
+    intercept: -2.24,
+    score: 1.75,
+    margin: 10.45,
 };
 
-/// Those of a playbook whose examples have a say, fitted on 5448 rows.
+/// Those of a playbook whose examples have a say, fitted on 7828 rows.
 pub const COEFFICIENTS_WITH_EXAMPLES: Coefficients = Coefficients {
-    intercept: -3.4,
-    score: 1.94,
-    margin: 4.26,
+    intercept: -3.81,
+    score: 2.16,
+    margin: 4.16,
 };

@@ -1,6 +1,6 @@
 //! What is told of one playbook, and what of it is embedded.
 
-use hostmedic_model::playbook::{Describe, Playbook};
+use hostmedic_model::playbook::{Describe, NumberLimit, Playbook};
 
 use super::confidence::Thresholds;
 
@@ -22,6 +22,8 @@ pub struct Entry {
     pub not_for: Vec<String>,
     /// Incidents that it was right for, as they were told.
     pub examples: Vec<String>,
+    /// Numbers that must all be so for it to be right.
+    pub numbers: Vec<NumberLimit>,
     /// How sure the matcher must be of it.
     pub thresholds: Thresholds,
 }
@@ -34,6 +36,7 @@ impl From<&Playbook> for Entry {
             signals,
             not_for,
             examples,
+            numbers,
         } = playbook.describe.clone();
         Self {
             name: playbook.name.clone(),
@@ -42,6 +45,7 @@ impl From<&Playbook> for Entry {
             signals,
             not_for,
             examples,
+            numbers,
             thresholds: Thresholds::of(playbook),
         }
     }

@@ -17,6 +17,7 @@ pub mod entry;
 mod filter;
 pub mod learned;
 pub mod library;
+mod numbers;
 mod phrase;
 pub mod score;
 mod terms;

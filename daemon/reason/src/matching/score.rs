@@ -48,6 +48,8 @@ pub struct Parts {
     /// How much rather the text's words go with examples than with incidents that no playbook is for, as it
     /// adds to every score; -1.2 to 1.2.
     pub familiar: f32,
+    /// How the numbers of the text go with its limits; -0.4 to 0.2.
+    pub numbers: f32,
     /// Whether its trigger fired.
     pub trigger_fired: bool,
     /// How much nearer the text is to what the playbook is not for.
@@ -70,6 +72,16 @@ impl Parts {
         self.phrases_worth + if self.trigger_fired { TRIGGER } else { 0.0 }
     }
 
+    /// What the text's numbers add or take off. Where the trigger fired, its limits hold on the facts, and
+    /// that the text says so, too, is no second witness.
+    pub fn numbers(&self) -> f32 {
+        if self.trigger_fired {
+            self.numbers.min(0.0)
+        } else {
+            self.numbers
+        }
+    }
+
     /// What likeness to `not_for` takes off.
     pub fn not_for(&self) -> f32 {
         self.not_for_excess.min(NOT_FOR_MAX)
@@ -79,6 +91,6 @@ impl Parts {
     /// makes the text familiar.
     pub fn score(&self) -> f32 {
         let told = self.nearness.mean() + self.lexical() + self.wording + self.familiar;
-        told + self.evidence() - self.not_for()
+        told + self.numbers() + self.evidence() - self.not_for()
     }
 }

@@ -10,6 +10,8 @@ use serde::{
     de::{self, Visitor},
 };
 
+use super::placed::Value;
+
 /// A time span such as `30s`, `5min` or `1h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(pub Span);
@@ -97,6 +99,16 @@ impl Unit {
             }
             Self::Seconds => text.parse::<Span>().map(|span| span.0.as_secs_f64()),
             Self::Count => number(text),
+        }
+    }
+
+    /// The number that a file's value says, if it is written right.
+    pub fn of(self, value: &Value) -> Option<f64> {
+        match value {
+            Value::Text(text) => self.parse(text).ok(),
+            Value::Int(number) if self == Self::Count => Some(*number as f64),
+            Value::Float(number) if self == Self::Count => Some(*number),
+            _ => None,
         }
     }
 

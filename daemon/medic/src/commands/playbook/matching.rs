@@ -20,7 +20,7 @@ use hostmedic_reason::{
         entry::Entry,
         library::Library,
     },
-    playbook::unmatched,
+    playbook::{numbers, unmatched, wire::Trigger},
 };
 use serde::{Deserialize, Serialize};
 
@@ -195,6 +195,12 @@ struct Parts {
     not_for: Words,
 }
 
+/// A file with a trigger as our language has it.
+#[derive(Deserialize)]
+struct Triggered {
+    trigger: Trigger,
+}
+
 /// One text or several.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -246,6 +252,8 @@ fn entry(file: &Path) -> Result<Entry, Failed> {
     }
     let text = fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
     let head: Head = serde_saphyr::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    // Of other kinds of playbooks a trigger may look otherwise, and says nothing here.
+    let triggered: Option<Triggered> = serde_saphyr::from_str(&text).ok();
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let name = head.metadata.and_then(|metadata| metadata.name);
     let title = head.name.unwrap_or_default();
@@ -265,6 +273,7 @@ fn entry(file: &Path) -> Result<Entry, Failed> {
         signals: parts.signals.into(),
         not_for: parts.not_for.into(),
         examples: head.examples.into(),
+        numbers: triggered.map_or_else(Vec::new, |file| numbers(&file.trigger)),
         // Only what the file describes is read.
         thresholds: Thresholds::default(),
     })
@@ -289,13 +298,14 @@ fn shown(ranked: &Ranked, entries: &[Entry], style: Style) -> String {
         );
         let _ = writeln!(
             text,
-            "       score {:.2}: meaning {:.2}, words {:.2}, fixed strings {:.2}, examples {:+.2}, familiar {:+.2}, not meant -{:.2}",
+            "       score {:.2}: meaning {:.2}, words {:.2}, fixed strings {:.2}, examples {:+.2}, familiar {:+.2}, numbers {:+.2}, not meant -{:.2}",
             candidate.score,
             parts.nearness.mean(),
             parts.lexical(),
             parts.evidence(),
             parts.wording,
             parts.familiar,
+            parts.numbers(),
             parts.not_for(),
         );
     }

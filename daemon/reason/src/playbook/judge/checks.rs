@@ -309,12 +309,7 @@ fn span(with: &Args, name: &str) -> Option<Span> {
 }
 
 pub(super) fn number(with: &Args, name: &str, unit: Unit) -> Option<f64> {
-    match &with.get(name)?.value {
-        Value::Text(text) => unit.parse(text).ok(),
-        Value::Int(number) if unit == Unit::Count => Some(*number as f64),
-        Value::Float(number) if unit == Unit::Count => Some(*number),
-        _ => None,
-    }
+    unit.of(&with.get(name)?.value)
 }
 
 /// Whether the engine can ask a check, with plain values for what it takes.

@@ -6,6 +6,7 @@ use hostmedic_model::{capture::Wanted, playbook::Describe};
 
 use super::Judge;
 use crate::playbook::{
+    numbers::numbers,
     placed::Placed,
     registry::{captures, nearest},
     wire::{self, Document},
@@ -13,7 +14,7 @@ use crate::playbook::{
 
 /// The version of the language that this code reads.
 const API_VERSION: &str = "v1";
-/// How many examples a playbook has at most: four authors' worth, and each is a vector in memory.
+/// How many examples a playbook has at most: six authors' worth, and each is a vector in memory.
 const EXAMPLES_MAX: usize = 64;
 /// How long one is at most; the daemon's own texts have about 600 bytes.
 const EXAMPLE_BYTES_MAX: usize = 1024;
@@ -124,6 +125,10 @@ impl Judge<'_> {
             signals: texts(&describe.signals),
             not_for: texts(&describe.not_for),
             examples: texts(&document.examples),
+            numbers: document
+                .trigger
+                .as_ref()
+                .map_or_else(Vec::new, |trigger| numbers(&trigger.value)),
         }
     }
 

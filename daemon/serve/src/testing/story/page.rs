@@ -142,6 +142,7 @@ pub fn playbooks() -> Vec<Playbook> {
             symptoms: vec!["users see errors".to_owned()],
             signals: vec!["ActiveState=failed".to_owned()],
             not_for: vec!["planned work".to_owned()],
+            numbers: Vec::new(),
             examples: vec!["Service a.service: unit failed with result exit-code.".to_owned()],
         },
         hosts: HostTags::default(),

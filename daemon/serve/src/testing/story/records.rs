@@ -109,6 +109,7 @@ fn matched() -> Matched {
         trigger_fired: false,
         wording: 0.05,
         familiar: 0.12,
+        numbers: 0.1,
         not_for_excess: 0.0,
         margin,
         matched: confidence,
