@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod host;
 #[cfg(feature = "kernel")]
 pub mod kernel;
+pub mod machine;
 #[cfg(feature = "kernel")]
 pub mod net;
 pub mod nspawn;

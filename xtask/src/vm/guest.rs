@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use hostmedic_tests::machine::{SPARE_MEMORY, SPARE_MEMORY_BYTES};
 
 use super::{
     kernel::Kernel,
@@ -66,7 +67,9 @@ pub(super) fn run(
     qemu.args(["-cpu", "max", "-smp", PROCESSORS, "-m", MEMORY_MIB]);
     // A panic reboots at once, and a reboot ends the emulator.
     qemu.arg("-no-reboot");
-    qemu.args(["-append", "console=ttyS0 panic=-1 systemd.show_status=0"]);
+    let spare = format!("memmap={SPARE_MEMORY_BYTES}${SPARE_MEMORY:#x}");
+    let words = "console=ttyS0 panic=-1 systemd.show_status=0";
+    qemu.args(["-append", &format!("{words} {spare}")]);
     qemu.arg("-kernel").arg(&kernel.vmlinuz);
     qemu.arg("-initrd").arg(image);
     for log in [&logs.console, &logs.tests] {

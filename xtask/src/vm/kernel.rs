@@ -26,7 +26,12 @@ const MODULES_BELOW: [&str; 9] = [
 ];
 
 /// Directories of modules to keep without those below it, which drive hardware.
-const MODULES_IN: [&str; 3] = ["drivers/net", "drivers/net/slip", "drivers/scsi"];
+const MODULES_IN: [&str; 4] = [
+    "drivers/edac",
+    "drivers/net",
+    "drivers/net/slip",
+    "drivers/scsi",
+];
 
 /// A line of kernels that Debian keeps up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
