@@ -12,7 +12,7 @@ use crate::{
     subject::UnitName, time::Span,
 };
 
-pub use self::condition::{Condition, SignalFilter};
+pub use self::condition::{Condition, NumberLimit, SignalFilter};
 
 /// How much harm a playbook could do, from least to most. `Containment` is a ladder of its own and
 /// stands last, because nothing below it may include it.
@@ -64,17 +64,6 @@ pub struct Describe {
     /// knows them.
     #[serde(skip)]
     pub numbers: Vec<NumberLimit>,
-}
-
-/// What a number must be for a playbook to be right.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NumberLimit {
-    /// The measure's name.
-    pub measure: String,
-    /// Whether it must be above the limit, or below.
-    pub is_above: bool,
-    /// The limit, in the measure's unit.
-    pub limit: f64,
 }
 
 /// What a step asks systemd to do. A closed list: nothing else can be done to a host.

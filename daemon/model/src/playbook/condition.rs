@@ -88,6 +88,17 @@ pub enum Condition {
     Unseen(String),
 }
 
+/// What a number must be for a playbook to be right.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberLimit {
+    /// The measure's name.
+    pub measure: String,
+    /// Whether it must be above the limit, or below.
+    pub is_above: bool,
+    /// The limit, in the measure's unit.
+    pub limit: f64,
+}
+
 impl Condition {
     /// How many conditions hold where this one does, at least: what tells which of two triggers
     /// knows more about the case. What must not hold says nothing about what is the case.
