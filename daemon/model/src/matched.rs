@@ -55,6 +55,11 @@ impl MatchRoute {
     }
 }
 
+/// Left out of what is written, so that records from before there was such a number stay in canonical form.
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}
+
 /// A playbook that came near, with every part of why. Numbers are rounded to four places.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,7 +82,7 @@ pub struct MatchedPlaybook {
     #[serde(default)]
     pub familiar: f64,
     /// How the numbers of the text go with the limits of its trigger, as they add to the score; -0.4 to 0.2.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub numbers: f64,
     /// Whether its trigger holds on the facts.
     pub trigger_fired: bool,
