@@ -34,6 +34,18 @@ impl Key {
             d: 0,
         }
     }
+
+    /// All of it as words, which are compared at once.
+    #[inline(always)]
+    pub const fn words(self) -> [u64; 3] {
+        zerocopy::transmute!(self)
+    }
+
+    /// The key of these words.
+    #[inline(always)]
+    pub const fn of_words(words: [u64; 3]) -> Self {
+        zerocopy::transmute!(words)
+    }
 }
 
 /// Value of those maps, one for each CPU; rises only.
@@ -141,6 +153,58 @@ impl DiskSeat {
     }
 }
 
+/// One CPU's element of the array `DROP_SEATS`.
+pub type DropSeats = [DropSeat; DROP_SEATS];
+
+/// Keys of drops that one CPU counts beside the map `NETWORK`; a power of two.
+pub const DROP_SEATS: usize = 16;
+
+/// What a CPU saw of one key since another one had this place. When one comes that belongs here, the
+/// count goes to its key in `NETWORK`. Readers copy it from the first word to the last.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct DropSeat {
+    /// How many keys have sat here; written after the newest one's words.
+    pub ended: u64,
+    /// [`Key::words`].
+    pub key: [u64; 3],
+    /// How many that are not in `NETWORK` yet.
+    pub count: u64,
+    /// Their bytes together.
+    pub amount: u64,
+    /// The same number as `ended`, written before the words: if they differ, the seat changed hands
+    /// while it was copied.
+    pub begun: u64,
+    /// Zero; makes it a cache line.
+    pub reserved: u64,
+}
+
+impl DropSeat {
+    /// Whether the key with these words sits here. Written out, because the target compares arrays
+    /// byte by byte in a function of its own.
+    #[inline(always)]
+    pub const fn is_of(&self, key: [u64; 3]) -> bool {
+        let ([a, b, c], [x, y, z]) = (self.key, key);
+        a ^ x | b ^ y | c ^ z == 0
+    }
+
+    /// Where drops of this key sit: its words in one, mixed by Fibonacci hashing (Knuth, The Art of
+    /// Computer Programming, volume 3, section 6.4).
+    #[inline(always)]
+    pub const fn place_of(key: [u64; 3]) -> usize {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let [owner, reason, details] = key;
+        let mixed =
+            (owner ^ reason.rotate_right(32) ^ details.rotate_left(16)).wrapping_mul(GOLDEN);
+        (mixed >> 32) as usize % DROP_SEATS
+    }
+}
+
+/// Words of [`DropSeats`].
+pub const DROP_SEATS_WORDS: usize = size_of::<DropSeats>() / 8;
+
 /// Words of [`DiskSeats`].
 pub const DISK_SEATS_WORDS: usize = size_of::<DiskSeats>() / 8;
 
@@ -211,7 +275,7 @@ pub struct SpillSlot {
 }
 
 const _: () = assert!(size_of::<Key>() == 24 && size_of::<Tally>() == 16);
-const _: () = assert!(size_of::<Row>() == 128);
+const _: () = assert!(size_of::<Row>() == 128 && size_of::<DropSeat>() == 64);
 const _: () = assert!(size_of::<FlowKey>() == 32 && size_of::<SpillSlot>() == 152);
 
 /// [`Key::c`] of a drop: no port is known.

@@ -12,7 +12,7 @@ use hostmedic_abi::{Counter, Hook, Key};
 use crate::{
     emit::Run,
     kernel::{Packet, drop_reason, port_class, receiver},
-    tally::{Book, count},
+    tally::count_drop,
 };
 
 /// `kfree_skb(struct sk_buff *skb, void *location, enum skb_drop_reason reason, struct sock
@@ -37,8 +37,6 @@ fn packet_drop(ctx: BtfTracePointContext) {
         c: port,
         d: packet.protocol(),
     };
-    run.end(match count(Book::Network, key, u64::from(packet.bytes())) {
-        true => Counter::Aggregated,
-        false => Counter::MapFull,
-    });
+    let outcome = count_drop(&run, key, u64::from(packet.bytes()));
+    run.end(outcome);
 }

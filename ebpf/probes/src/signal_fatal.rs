@@ -10,7 +10,7 @@ use crate::{
     emit::Run,
     kernel::{Arguments as _, Task, current, is_sent_by_kernel, now_boot_ns},
     memory::remember_kill,
-    tally::{Book, count, is_within_share},
+    tally::{count_signal, is_within_share},
 };
 
 /// Numbers of asm-generic/signal.h, which are the same on all architectures we run on.
@@ -49,7 +49,7 @@ fn signal_fatal(ctx: BtfTracePointContext) {
         c: 0,
         d: 0,
     };
-    let is_counted = count(Book::Processes, key, 0);
+    let is_counted = count_signal(key);
     if !is_within_share(Hook::SignalFatal, target.cgroup_id) {
         return run.end(if is_counted {
             Counter::Aggregated

@@ -12,7 +12,7 @@ use aya_ebpf::{
     btf_maps::{Array, LruHashMap, PerCpuHashMap},
     macros::btf_map,
 };
-use hostmedic_abi::{Counter, DiskSeat, DiskSeats, FlowKey, Hook, Key, Tally};
+use hostmedic_abi::{Counter, DiskSeat, DiskSeats, DropSeat, DropSeats, FlowKey, Hook, Key, Tally};
 
 use crate::{
     emit::{MMAPABLE, Run, cpu},
@@ -23,9 +23,13 @@ use crate::{
 #[btf_map]
 static PROCESSES: PerCpuHashMap<Key, Tally, 1024> = PerCpuHashMap::new();
 
-/// Drops, retransmits and resets.
+/// Retransmits and resets, and drops that have left their seats.
 #[btf_map]
 static NETWORK: PerCpuHashMap<Key, Tally, 1024> = PerCpuHashMap::new();
+
+/// Each CPU's drops that are not in `NETWORK` yet. The daemon sizes it; CPUs beyond have no seats.
+#[btf_map]
+static DROP_SEATS: Array<DropSeats, 1, MMAPABLE> = Array::new();
 
 /// Latencies by device, of those that have left their seats; the daemon sizes it to 1 unless they are
 /// wanted.
@@ -52,20 +56,10 @@ const SHARE_INTERVAL_NS: u64 = 100_000_000;
 /// ... and at once.
 const SHARE_BURST_NS: u64 = 128 * SHARE_INTERVAL_NS;
 
-/// Which map counts.
-#[derive(Clone, Copy)]
-pub enum Book {
-    Processes,
-    Network,
-}
-
-/// Counts one under `key`; `false` if there is no room for the key.
+/// Counts a deadly signal under `key`; `false` if there is no room for it.
 #[inline(always)]
-pub fn count(book: Book, key: Key, amount: u64) -> bool {
-    match book {
-        Book::Processes => add(&PROCESSES, key, 1, amount),
-        Book::Network => add(&NETWORK, key, 1, amount),
-    }
+pub fn count_signal(key: Key) -> bool {
+    add(&PROCESSES, key, 1, 0)
 }
 
 /// Counts what `task` did, in the seat of the run's hook; the id of its cgroup, 0 when unknown.
@@ -87,6 +81,38 @@ pub fn count_deed(run: &mut Run, task: Task) -> u64 {
     }
     run.seat().count += 1;
     run.seat().cgroup_id
+}
+
+/// Counts a dropped packet of so many bytes; the outcome of the run.
+#[inline(always)]
+pub fn count_drop(run: &Run, key: Key, bytes: u64) -> Counter {
+    let Some(seats) = DROP_SEATS.get_ptr_mut(cpu()) else {
+        return match add(&NETWORK, key, 1, bytes) {
+            true => Counter::Aggregated,
+            false => Counter::MapFull,
+        };
+    };
+    let words = key.words();
+    // SAFETY: this CPU's own seats, which live as long as the map, and no other program uses them.
+    let seat = unsafe { &mut (*seats)[DropSeat::place_of(words)] };
+    if !seat.is_of(words) {
+        let left = *seat;
+        // SAFETY: references; volatile keeps their order, by which readers know a change.
+        unsafe {
+            (&raw mut seat.begun).write_volatile(left.begun + 1);
+            (&raw mut seat.count).write_volatile(0);
+            (&raw mut seat.amount).write_volatile(0);
+            (&raw mut seat.key).write_volatile(words);
+            (&raw mut seat.ended).write_volatile(left.begun + 1);
+        }
+        let had = Key::of_words(left.key);
+        if left.count > 0 && !add(&NETWORK, had, left.count, left.amount) {
+            run.found_no_room(left.count);
+        }
+    }
+    seat.count += 1;
+    seat.amount += bytes;
+    Counter::Aggregated
 }
 
 /// Counts a disk request of `kind` that took so long; the outcome of the run.
@@ -163,7 +189,7 @@ pub fn count_tcp(hook: Hook, cgroup_id: u64, port: u16) -> Counter {
         c: port,
         ..Key::of(hook, cgroup_id)
     };
-    match count(Book::Network, key, 0) {
+    match add(&NETWORK, key, 1, 0) {
         true => Counter::Aggregated,
         false => Counter::MapFull,
     }

@@ -8,12 +8,13 @@ use super::{
     audit::Bystanders,
     contender::{Contender, Starter},
     cost, document, goals,
-    load::{Load, Programs},
+    load::{Load, Programs, last_cpu},
     priority::First,
     report::{Machine, Report},
     stage::Stage,
     table,
     turns::{self, Taken},
+    workers::Workers,
 };
 use crate::{build, command, places::Places, setup};
 
@@ -137,6 +138,12 @@ pub(super) fn run(places: &Places, options: &Options) -> Result<()> {
     let mut report = Report::new(Machine::find()?, options.rounds, options.slice);
     report.profile = if options.release { "release" } else { "dev" }.to_owned();
     for group in groups {
+        let _beside = match group {
+            Group::Disk => Workers::move_to(last_cpu())
+                .inspect_err(|error| println!("bench: disk reads will vary more: {error:#}"))
+                .ok(),
+            Group::Exec | Group::Net => None,
+        };
         let measured = {
             let _spared = Bystanders::spare();
             turns::measure(

@@ -55,10 +55,11 @@ impl Load {
         let mut command = match self {
             Self::UdpDrop | Self::TcpRefused | Self::TcpStream => {
                 let mut command = stage.in_sender();
-                command.args(programs.first());
+                command.args(programs.pinned());
                 command
             }
-            _ => programs.prioritised(),
+            Self::DiskRead => command_of(programs.pinned()),
+            Self::ExecPinned | Self::ExecEach => command_of(programs.first()),
         };
         let verb = match self {
             Self::ExecPinned | Self::ExecEach => "exec",
@@ -68,11 +69,9 @@ impl Load {
             Self::DiskRead => "read",
         };
         command.args([verb, &span.as_millis().to_string()]);
-        let cpus = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         match self {
-            // The last one: the first takes most interrupts.
-            Self::ExecPinned => command.arg((cpus - 1).to_string()),
-            Self::ExecEach => command.args((0..cpus).map(|cpu| cpu.to_string())),
+            Self::ExecPinned => command.arg(last_cpu().to_string()),
+            Self::ExecEach => command.args((0..=last_cpu()).map(|cpu| cpu.to_string())),
             Self::UdpDrop => command.arg(stage.dropped_port()),
             Self::TcpRefused => command.arg(stage.closed_port()),
             Self::TcpStream => command.arg(stage.open_port()),
@@ -139,12 +138,25 @@ impl Programs {
             .collect()
     }
 
-    fn prioritised(&self) -> Command {
-        let words = self.first();
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]);
-        command
+    /// The same on one CPU, as all of it that is not about many: where the scheduler puts the ends of
+    /// a pipe makes more difference than any contender.
+    pub(super) fn pinned(&self) -> Vec<String> {
+        let cpu = last_cpu().to_string();
+        let pin = ["taskset", "--cpu-list", &cpu].map(str::to_owned);
+        pin.into_iter().chain(self.first()).collect()
     }
+}
+
+/// The CPU of what runs on one: the first takes most interrupts.
+pub(super) fn last_cpu() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get) - 1
+}
+
+fn command_of(words: Vec<String>) -> Command {
+    let mut words = words.into_iter();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
+    command
 }
 
 /// What loads and contenders are started with: both come before other work on the machine, and

@@ -18,6 +18,7 @@ mod stage;
 mod stats;
 mod table;
 mod turns;
+mod workers;
 
 use anyhow::Result;
 use clap::Subcommand;

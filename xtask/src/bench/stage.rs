@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::load::{PRIORITY, Programs};
+use super::load::Programs;
 use crate::command;
 
 /// Addresses of the two ends; TEST-NET-2 (RFC 5737) belongs to nobody.
@@ -48,7 +48,7 @@ impl Stage {
         let receiver = stage.hold(&load)?;
         stage.wire(receiver)?;
         let mut sink = inside(receiver);
-        sink.args(PRIORITY).arg(&load);
+        sink.args(programs.pinned());
         sink.args(["sink", &format!("{RECEIVER}:{OPEN}")]);
         stage.children.push(command::spawn(&mut sink)?);
         // The listener and the addresses are there in a moment.

@@ -115,6 +115,7 @@ impl<'a> Loader<'a> {
         } = sizes.keys;
         self.loader
             .map_max_entries("COUNTS", sizes.cpus)
+            .map_max_entries("DROP_SEATS", sizes.drop_seats)
             .map_max_entries("DISK_SEATS", sizes.disk_seats)
             .map_max_entries("RARE", sizes.rare_bytes)
             .map_max_entries("HOT", sizes.hot_bytes)

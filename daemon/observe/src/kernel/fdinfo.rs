@@ -1,7 +1,8 @@
 //! What the kernel says about a map or program in /proc/self/fdinfo (`proc_pid_fdinfo(5)`).
 
 use std::{
-    fs,
+    fs::File,
+    io::Read as _,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
@@ -11,6 +12,9 @@ use super::error::ProbeError;
 
 /// `BPF_MAP_TYPE_RINGBUF`, include/uapi/linux/bpf.h.
 const TYPE_RINGBUF: u64 = 27;
+/// Bytes of such a text as a rule, and at most.
+const TEXT_BYTES: usize = 1024;
+const TEXT_BYTES_MAX: u64 = 64 << 10;
 
 /// The text of one file: lines of `name:\tvalue`.
 pub(crate) struct FdInfo(String);
@@ -19,8 +23,12 @@ impl FdInfo {
     /// About the open descriptor `fd`.
     pub(crate) fn of(fd: BorrowedFd<'_>) -> Result<Self, ProbeError> {
         let path = format!("/proc/self/fdinfo/{}", fd.as_raw_fd());
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Self(text)),
+        let mut text = String::with_capacity(TEXT_BYTES);
+        // The standard library would ask for its size first and then read it in small pieces.
+        let read =
+            File::open(&path).and_then(|file| file.take(TEXT_BYTES_MAX).read_to_string(&mut text));
+        match read {
+            Ok(_) => Ok(Self(text)),
             Err(source) => Err(ProbeError::Account { path, source }),
         }
     }

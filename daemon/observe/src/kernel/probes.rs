@@ -43,14 +43,14 @@ use super::{
 const RARE: Lane = Lane {
     name: "rare",
     when_full: WhenFull::Wait,
-    look_every: Duration::from_secs(1),
+    look_every: Duration::from_secs(4),
     look_at_least: Duration::from_secs(4),
 };
 /// Everyday events seldom wake their reader; a full queue drops and counts them.
 const HOT: Lane = Lane {
     name: "hot",
     when_full: WhenFull::Drop,
-    look_every: Duration::from_millis(100),
+    look_every: Duration::from_millis(250),
     look_at_least: Duration::from_secs(1),
 };
 /// Longest wait for runs that had begun before the programs were detached.

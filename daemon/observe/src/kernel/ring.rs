@@ -4,7 +4,7 @@
 //! would starve every other branch. The ring's descriptor is level-triggered under poll(2), so a
 //! batch cut short or a pause before draining cannot lose a wake-up. Rare events wake their reader
 //! at once. Everyday events do not, since a wake-up would cost the program that made the event more
-//! than all the rest: their reader looks by itself, ten times a second or, while nothing comes, less
+//! than all the rest: their reader looks by itself, four times a second or, while nothing comes, less
 //! often; new cgroups wake it, and a ring that fills.
 
 use std::{

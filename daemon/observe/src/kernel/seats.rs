@@ -1,9 +1,13 @@
-//! What hooks have counted and not yet brought to their keys (`hostmedic_abi::Seat`, `DiskSeat`).
+//! What hooks have counted and not yet brought to their keys (`hostmedic_abi::Seat`, `DropSeat`,
+//! `DiskSeat`).
 
 use std::collections::HashMap;
 
 use aya::Ebpf;
-use hostmedic_abi::{DISK_SEATS_WORDS, DiskSeat, DiskSeats, Hook, Key, ROWS_WORDS, Rows, Seat};
+use hostmedic_abi::{
+    DISK_SEATS_WORDS, DROP_SEATS_WORDS, DiskSeat, DiskSeats, DropSeats, Hook, Key, ROWS_WORDS,
+    Rows, Seat,
+};
 use zerocopy::transmute;
 
 use super::{cpus, error::ProbeError};
@@ -21,6 +25,20 @@ pub(super) fn processes(ebpf: &Ebpf) -> Result<Seated, ProbeError> {
         for hook in HOOKS {
             let seat = &rows[hook as usize].seat;
             add(&mut seated, Key::of(hook, seat.cgroup_id), seat.count, 0);
+        }
+    }
+    Ok(seated)
+}
+
+/// What `packet_drop` has counted.
+pub(super) fn drops(ebpf: &Ebpf) -> Result<Seated, ProbeError> {
+    let mut seated = Seated::new();
+    for words in cpus::read::<DROP_SEATS_WORDS>(ebpf, "DROP_SEATS")? {
+        let seats: DropSeats = transmute!(words);
+        // What changed hands meanwhile is on its way to the map.
+        for seat in seats.iter().filter(|seat| seat.begun == seat.ended) {
+            let key = Key::of_words(seat.key);
+            add(&mut seated, key, seat.count, seat.amount);
         }
     }
     Ok(seated)
@@ -60,12 +78,42 @@ pub(super) fn clear(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
 
 #[cfg(test)]
 mod tests {
-    use hostmedic_abi::DISK_SEATS;
+    use std::collections::HashSet;
+
+    use hostmedic_abi::{DISK_SEATS, DROP_SEATS, DropSeat};
     use proptest::prelude::*;
 
     use super::*;
 
+    #[test]
+    fn the_drops_of_one_burst_sit_apart() {
+        // Reasons of one host come with few interfaces, ports and units.
+        let keys = (0..4_u32).map(|n| Key {
+            a: 2 + n,
+            b: 3,
+            c: 80,
+            d: 0x0800,
+            ..Key::of(Hook::PacketDrop, 4711)
+        });
+        let places: HashSet<_> = keys.map(|key| DropSeat::place_of(key.words())).collect();
+        assert_eq!(places.len(), 4, "{places:?}");
+    }
+
     proptest! {
+        #[test]
+        fn a_key_of_drops_has_a_place_and_survives_as_words(cgroup_id: u64, details: [u32; 3]) {
+            let [a, b, c] = details;
+            let key = Key {
+                a,
+                b,
+                c: c as u16,
+                d: (c >> 16) as u16,
+                ..Key::of(Hook::PacketDrop, cgroup_id)
+            };
+            prop_assert!(DropSeat::place_of(key.words()) < DROP_SEATS);
+            prop_assert_eq!(Key::of_words(key.words()), key);
+        }
+
         #[test]
         fn a_kind_of_requests_keeps_all_that_its_key_says(
             major in 0_u32..1 << 12,

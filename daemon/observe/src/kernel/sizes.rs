@@ -17,8 +17,8 @@ const SHARED_BYTES: u64 = 112;
 /// Keys of one map, at least and at most.
 const KEYS_MIN: u32 = 32;
 const KEYS_MAX: u32 = 4096;
-/// CPUs that count latencies in seats before they go to their keys; others are a bit slower.
-const DISK_SEATS_MAX: u32 = 256;
+/// CPUs that count drops and latencies in seats before they go to their keys; others are a bit slower.
+const SEATS_MAX: u32 = 256;
 /// Cgroups whose share of events is kept, at least.
 const SHARES_MIN: u32 = 128;
 /// Entries of the small shared maps `KILLED` and `SCOPES`.
@@ -39,6 +39,8 @@ pub(crate) struct Sizes {
     pub(crate) ended: u32,
     /// Cgroups whose share of events is kept.
     pub(crate) shares: u32,
+    /// CPUs that count drops beside the keys.
+    pub(crate) drop_seats: u32,
     /// CPUs that count latencies beside the keys.
     pub(crate) disk_seats: u32,
     /// What is counted by key.
@@ -76,6 +78,7 @@ impl Sizes {
         recent: 1,
         ended: 1,
         shares: 1,
+        drop_seats: 1,
         disk_seats: 1,
         keys: Keys {
             processes: 1,
@@ -94,8 +97,9 @@ impl Sizes {
             recent: if needs.recent { 8192 } else { 1 },
             ended: if needs.ended { 1024 } else { 1 },
             shares: 2048,
+            drop_seats: needs.cpus.min(SEATS_MAX),
             disk_seats: if needs.latency {
-                needs.cpus.min(DISK_SEATS_MAX)
+                needs.cpus.min(SEATS_MAX)
             } else {
                 1
             },
@@ -132,7 +136,9 @@ impl Sizes {
 
     /// Kernel memory of all maps, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
-        use hostmedic_abi::{DISK_SEATS_WORDS, ROWS_WORDS, SPILL_SLOTS, SpillSlot};
+        use hostmedic_abi::{
+            DISK_SEATS_WORDS, DROP_SEATS_WORDS, ROWS_WORDS, SPILL_SLOTS, SpillSlot,
+        };
         let words = |count: usize| u64::try_from(count).unwrap_or(u64::MAX) * 8;
         let of_each_cpu =
             words(ROWS_WORDS) + u64::from(SPILL_SLOTS) * words(size_of::<SpillSlot>() / 8) + 8;
@@ -150,6 +156,7 @@ impl Sizes {
             .iter()
             .sum();
         rings
+            + words(DROP_SEATS_WORDS) * u64::from(self.drop_seats)
             + words(DISK_SEATS_WORDS) * u64::from(self.disk_seats)
             + of_each_cpu * u64::from(self.cpus)
             + (shared + SMALL_SHARED) * SHARED_BYTES

@@ -135,7 +135,6 @@ impl Tallies {
         let sizes = self.sizes;
         let mut found = Vec::new();
         type Seats = fn(&Ebpf) -> Result<Seated, ProbeError>;
-        let unseated: Seats = |_| Ok(Seated::new());
         for (map, last, size, seats) in [
             (
                 "PROCESSES",
@@ -143,7 +142,7 @@ impl Tallies {
                 sizes.processes,
                 seats::processes as Seats,
             ),
-            ("NETWORK", &mut self.network, sizes.network, unseated),
+            ("NETWORK", &mut self.network, sizes.network, seats::drops),
             ("DISKS", &mut self.disks, sizes.disks, seats::disks),
         ] {
             let now = sums(ebpf, map)?;
