@@ -87,6 +87,9 @@ fn capture(
     let ((rare_in, rare), (hot_in, hot)) = (queue(QUEUE_LEN), queue(QUEUE_LEN));
     probes.start(rare_in, hot_in)?;
     let takers = [rare, hot].map(|lane| thread::spawn(move || take(lane)));
+    // A daemon that has run for a while has read before: the first time brings memory and code in.
+    probes.tallies()?;
+    probes.counters()?;
     println!("ready");
     let began = Instant::now();
     let (mut wait, mut readings, mut keys) = (first, 0_u64, 0);

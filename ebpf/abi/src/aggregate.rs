@@ -60,8 +60,36 @@ pub struct Tally {
     pub amount: u64,
 }
 
-/// One CPU's element of the array `COUNTS`.
+/// One CPU's rows, one a hook.
 pub type Rows = [Row; crate::HOOKS];
+
+/// One CPU's element of the array `COUNTS`: its rows, which begin with a cache line. Where lines begin in
+/// it depends on the kernel, so there is one more than rows need, and the first word says how many
+/// bytes come before them, itself included. The daemon writes it.
+pub type RowsElement = [u64; ROWS_WORDS];
+
+/// The rows in an element; `None` in one that no daemon has prepared.
+pub fn rows_in(element: &RowsElement) -> Option<&Rows> {
+    let words = element.get(words_before_rows(element)?..)?;
+    Some(Rows::ref_from_prefix(words.as_bytes()).ok()?.0)
+}
+
+/// The same, to be changed.
+pub fn rows_in_mut(element: &mut RowsElement) -> Option<&mut Rows> {
+    let before = words_before_rows(element)?;
+    let words = element.get_mut(before..)?;
+    Some(Rows::mut_from_prefix(words.as_mut_bytes()).ok()?.0)
+}
+
+fn words_before_rows(element: &RowsElement) -> Option<usize> {
+    let bytes = usize::try_from(element[0]).ok()?;
+    (bytes > 0).then_some(bytes / size_of::<u64>())
+}
+
+/// Bytes before the rows where an element lies `at` bytes after the beginning of a line.
+pub const fn bytes_before_rows(at: usize) -> usize {
+    LINE_BYTES - at % LINE_BYTES
+}
 
 /// A hook's outcomes on one CPU, and what it counts of one cgroup. Each cache line that is touched costs
 /// as much as all the rest, so what every run needs stands first and fills one.
@@ -208,8 +236,11 @@ pub const DROP_SEATS_WORDS: usize = size_of::<DropSeats>() / 8;
 /// Words of [`DiskSeats`].
 pub const DISK_SEATS_WORDS: usize = size_of::<DiskSeats>() / 8;
 
-/// Words of [`Rows`].
-pub const ROWS_WORDS: usize = size_of::<Rows>() / 8;
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
+
+/// Words of [`RowsElement`].
+pub const ROWS_WORDS: usize = (size_of::<Rows>() + LINE_BYTES) / 8;
 
 /// Key of the map `FLOWS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, KnownLayout, Immutable)]

@@ -24,7 +24,8 @@ mod trouble;
 pub use aggregate::{
     DISK_SEATS, DISK_SEATS_WORDS, DROP_SEATS, DROP_SEATS_WORDS, DiskSeat, DiskSeats, DropSeat,
     DropSeats, FlowKey, Key, PORT_EPHEMERAL, PORT_REGISTERED, PORT_UNKNOWN, ROWS_WORDS, Row, Rows,
-    SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot, Tally,
+    RowsElement, SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot, Tally, bytes_before_rows, rows_in,
+    rows_in_mut,
 };
 pub use attestation::{Attestation, FILLED_CGROUP, FILLED_EXIT, FILLED_SCORE, FILLED_TASK};
 pub use cgroup_change::{CGROUP_ATTACHED, CGROUP_MADE, CGROUP_REMOVED, CgroupChange, PATH_LEN};

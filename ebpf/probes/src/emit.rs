@@ -16,7 +16,7 @@ use aya_ebpf::{
 };
 use hostmedic_abi::{
     Attestation, Counter, HOOKS, Hook, MODE_COUNT, MODE_READ_EVERY, MODE_STREAM, OomVictim,
-    ProcessExec, Row, Rows, SAMPLE_ONE_OF, SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot,
+    ProcessExec, Row, Rows, RowsElement, SAMPLE_ONE_OF, SPILL_LEN, SPILL_SLOTS, Seat, SpillSlot,
 };
 
 use crate::frozen::frozen;
@@ -30,10 +30,10 @@ static RARE: RingBuf<OomVictim, 65_536> = RingBuf::new();
 static HOT: RingBuf<ProcessExec, 524_288> = RingBuf::new();
 
 /// Each CPU's rows, one a hook; the daemon sizes it by the CPUs. An array of its own and not one of the
-/// kernel's per-CPU ones: a row is found without a look into the map, and lies on one cache line, as
-/// memory that can be mapped begins with a page.
+/// kernel's per-CPU ones: a row is found without a look into the map, and a small array lies where the
+/// kernel maps its memory in large pages, so that no table of pages has to be walked for it.
 #[btf_map]
-static COUNTS: Array<Rows, 1, MMAPABLE> = Array::new();
+static COUNTS: Array<RowsElement, 1> = Array::new();
 
 /// A `MODE_` constant a hook; the daemon sets them.
 #[btf_map]
@@ -66,6 +66,8 @@ pub const MMAPABLE: usize = 1 << 10;
 frozen! {
     /// Bytes in the everyday ring from which on its reader is woken.
     HOT_WAKE_BYTES: u32;
+    /// Bytes before the rows in an element of `COUNTS`.
+    ROWS_AT: u32;
 }
 
 /// `BPF_RB_NO_WAKEUP` of bpf(2): the reader of everyday events looks by itself. Waking it for each
@@ -89,9 +91,12 @@ impl Run {
     pub fn begin(hook: Hook) -> Option<Self> {
         let rows = COUNTS.get_ptr_mut(cpu())?;
         let run = Self {
-            // SAFETY: this CPU's rows, of which the hook names one. The pointer lives as long as the
-            // map.
-            row: unsafe { &raw mut (*rows)[hook as usize] },
+            // SAFETY: this CPU's element, in which the rows are; the hook names one of them. The
+            // pointer lives as long as the map.
+            row: unsafe {
+                let rows = rows.byte_add(ROWS_AT.word() as usize).cast::<Rows>();
+                &raw mut (*rows)[hook as usize]
+            },
             hook,
         };
         let seen = run.add(Counter::Seen);
@@ -111,10 +116,8 @@ impl Run {
         // SAFETY: as in `add`.
         unsafe {
             let is_reduced = (*self.row).mode != u64::from(MODE_STREAM);
-            if (is_reduced || seen % u64::from(MODE_READ_EVERY) == 0)
-                && let Some(mode) = MODES.get(self.hook as u32)
-            {
-                (*self.row).mode = u64::from(*mode);
+            if is_reduced || seen % u64::from(MODE_READ_EVERY) == 0 {
+                read_mode(self.row, self.hook);
             }
             (*self.row).mode as u32
         }
@@ -207,6 +210,16 @@ impl Run {
             *column += 1;
             *column
         }
+    }
+}
+
+/// Brings the mode in a hook's row up to date. A function of its own, as all that most runs do not need:
+/// instructions that a run only jumps over are fetched as well.
+#[inline(never)]
+fn read_mode(row: *mut Row, hook: Hook) {
+    if let Some(mode) = MODES.get(hook as u32) {
+        // SAFETY: as in `Run::add`.
+        unsafe { (*row).mode = u64::from(*mode) };
     }
 }
 

@@ -34,13 +34,20 @@ fn process_exec(ctx: BtfTracePointContext) {
     if !may_tell(&mut run) {
         return end_untold(run);
     }
+    tell(run, task, ctx.number(1) as u32);
+}
+
+/// Tells that a process runs another program. Not inline, as most runs only count.
+#[inline(never)]
+fn tell(mut run: Run, task: Task, old_pid: u32) {
+    let cgroup_id = run.seat().cgroup_id;
     let unsent = run.deliver_hot(ProcessExec {
         header: Header::of::<ProcessExec>(KIND_PROCESS_EXEC),
         at_boot_ns: now_boot_ns(),
         started_boot_ns: task.started_boot_ns(),
         cgroup_id,
         pid: task.tgid(),
-        old_pid: ctx.number(1) as u32,
+        old_pid,
         comm: task.comm().bytes(),
     });
     if let Some(run) = unsent {

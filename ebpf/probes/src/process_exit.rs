@@ -30,13 +30,20 @@ fn process_exit(ctx: BtfTracePointContext) {
     if !is_last {
         return run.end(Counter::Filtered);
     }
-    let cgroup_id = count_deed(&mut run, task);
+    count_deed(&mut run, task);
     if !may_tell(&mut run) {
         return end_untold(run);
     }
+    tell(run, task);
+}
+
+/// Tells the end of a process. Not inline, as most runs only count.
+#[inline(never)]
+fn tell(mut run: Run, task: Task) {
     let (Some(leader), Some(signal)) = (task.leader(), task.signal()) else {
         return end_untold(run);
     };
+    let cgroup_id = run.seat().cgroup_id;
     let unsent = run.deliver_hot(ProcessExit {
         header: Header::of::<ProcessExit>(KIND_PROCESS_EXIT),
         at_boot_ns: now_boot_ns(),

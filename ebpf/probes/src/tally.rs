@@ -69,18 +69,24 @@ pub fn count_deed(run: &mut Run, task: Task) -> u64 {
     let serial = cgroup.map_or(u64::MAX, Cgroup::serial);
     // A seat nobody has taken yet has the serial number of the root.
     if run.seat().serial != serial || run.seat().cgroup_id == 0 {
-        let left = *run.seat();
-        let cgroup_id = cgroup.map_or(0, Cgroup::id);
-        let seat = run.seat();
-        sit(&mut seat.count, &mut seat.cgroup_id, cgroup_id);
-        (seat.serial, seat.untold, seat.refused_until_tick) = (serial, 0, 0);
-        let key = Key::of(run.hook(), left.cgroup_id);
-        if left.count > 0 && !add(&PROCESSES, key, left.count, 0) {
-            run.found_no_room(left.untold);
-        }
+        give_seat(run, cgroup, serial);
     }
     run.seat().count += 1;
     run.seat().cgroup_id
+}
+
+/// Gives the seat of the run's hook to a cgroup. Not inline, as `read_mode`.
+#[inline(never)]
+fn give_seat(run: &mut Run, cgroup: Option<Cgroup>, serial: u64) {
+    let left = *run.seat();
+    let cgroup_id = cgroup.map_or(0, Cgroup::id);
+    let seat = run.seat();
+    sit(&mut seat.count, &mut seat.cgroup_id, cgroup_id);
+    (seat.serial, seat.untold, seat.refused_until_tick) = (serial, 0, 0);
+    let key = Key::of(run.hook(), left.cgroup_id);
+    if left.count > 0 && !add(&PROCESSES, key, left.count, 0) {
+        run.found_no_room(left.untold);
+    }
 }
 
 /// Counts a dropped packet of so many bytes; the outcome of the run.
@@ -156,11 +162,15 @@ fn sit(count: &mut u64, name: &mut u64, newcomer: u64) {
 /// than all the rest, and the tick is a plain load.
 #[inline(always)]
 pub fn may_tell(run: &mut Run) -> bool {
-    let (tick, hook) = (now_tick(), run.hook());
+    let tick = now_tick();
+    run.seat().refused_until_tick <= tick && ask_share(run, tick)
+}
+
+/// Asks the share of the seat's cgroup. Not inline, as `read_mode`.
+#[inline(never)]
+fn ask_share(run: &mut Run, tick: u64) -> bool {
+    let hook = run.hook();
     let seat = run.seat();
-    if seat.refused_until_tick > tick {
-        return false;
-    }
     let now = now_boot_ns();
     let token = take_token(hook, seat.cgroup_id, now);
     // Rounded down, so that no token waits for a tick; who comes early is refused by the clock.

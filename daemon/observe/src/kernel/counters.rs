@@ -1,9 +1,8 @@
 //! Adds up the probes' counters of all CPUs, and the runs that the kernel itself skipped.
 
 use aya::{Ebpf, maps::Array};
-use hostmedic_abi::{Counter, HOOKS, ROWS_WORDS, Rows};
+use hostmedic_abi::{Counter, HOOKS, ROWS_WORDS, Rows, rows_in};
 use hostmedic_model::loss::HookCounters;
-use zerocopy::transmute;
 
 use super::{
     cpus,
@@ -21,10 +20,8 @@ pub(crate) fn read(
     recovered: &[u64; HOOKS],
     kept: &Kept,
 ) -> Result<Vec<HookCounters>, ProbeError> {
-    let of_cpus: Vec<Rows> = cpus::read::<ROWS_WORDS>(ebpf, "COUNTS")?
-        .into_iter()
-        .map(|words| transmute!(words))
-        .collect();
+    let elements = cpus::read::<ROWS_WORDS>(ebpf, "COUNTS")?;
+    let of_cpus: Vec<&Rows> = elements.iter().filter_map(rows_in).collect();
     ALL.iter()
         .map(|info| {
             let sum = |counter: Counter| -> u64 {

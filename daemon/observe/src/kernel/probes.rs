@@ -128,6 +128,7 @@ impl Probes {
             rss_stride: kernel.rss_stride.clone().unwrap_or(0),
             drop_reason_min: kernel.reasons.first(),
             tick_ns: tick_ns().unwrap_or(0),
+            rows_at: seats::before_rows(&btf),
             ephemeral: ephemeral_ports().unwrap_or(EPHEMERAL),
         };
         let mut loader = Loader::new(&offsets, &words, constants)?;
@@ -164,7 +165,7 @@ impl Probes {
             }
         }
         drop(btf);
-        seats::clear(&mut ebpf)?;
+        seats::prepare(&mut ebpf, constants.rows_at)?;
         let links = attach::attach_planned(&loader, &mut ebpf, &mut plan);
         let maps = attach::map_fds(&ebpf)?;
         let kept = counters::kept(&ebpf)?;

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use aya::Ebpf;
 use hostmedic_abi::{
     DISK_SEATS_WORDS, DROP_SEATS_WORDS, DiskSeat, DiskSeats, DropSeats, Hook, Key, ROWS_WORDS,
-    Rows, Seat,
+    Seat, bytes_before_rows, rows_in, rows_in_mut,
 };
 use zerocopy::transmute;
 
-use super::{cpus, error::ProbeError};
+use super::{btf::Btf, cpus, error::ProbeError};
 
 const HOOKS: [Hook; 3] = [Hook::ProcessExec, Hook::ProcessExit, Hook::ProcessFork];
 
@@ -20,8 +20,8 @@ pub(super) type Seated = HashMap<[u8; 24], [u64; 2]>;
 /// What the hooks of processes have counted.
 pub(super) fn processes(ebpf: &Ebpf) -> Result<Seated, ProbeError> {
     let mut seated = Seated::new();
-    for words in cpus::read::<ROWS_WORDS>(ebpf, "COUNTS")? {
-        let rows: Rows = transmute!(words);
+    let elements = cpus::read::<ROWS_WORDS>(ebpf, "COUNTS")?;
+    for rows in elements.iter().filter_map(rows_in) {
         for hook in HOOKS {
             let seat = &rows[hook as usize].seat;
             add(&mut seated, Key::of(hook, seat.cgroup_id), seat.count, 0);
@@ -65,25 +65,63 @@ fn add(seated: &mut Seated, key: Key, count: u64, amount: u64) {
     }
 }
 
-/// Clears what a daemon before this one left in pinned rows. No program may be attached yet.
-pub(super) fn clear(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
-    cpus::change::<ROWS_WORDS>(ebpf, "COUNTS", |words| {
-        let mut rows: Rows = transmute!(words);
-        for hook in HOOKS {
-            rows[hook as usize].seat = Seat::default();
+/// Bytes before the rows in an element of `COUNTS`, so that they begin with a cache line.
+pub(super) fn before_rows(btf: &Btf) -> u64 {
+    // Arrays begin with a line (`bpf_map_area_alloc` of kernel/bpf/syscall.c), their elements after the
+    // header. Where its length cannot be told, a row takes a line more; nothing else.
+    let header = btf.member_offset("bpf_array", "value").unwrap_or(0);
+    let before = bytes_before_rows(usize::try_from(header).unwrap_or(0));
+    u64::try_from(before).unwrap_or(0)
+}
+
+/// Says in each CPU's element how many bytes come before its rows, and clears the seats that a daemon
+/// before this one left in pinned ones. No program may be attached yet.
+pub(super) fn prepare(ebpf: &mut Ebpf, before_rows: u64) -> Result<(), ProbeError> {
+    cpus::change::<ROWS_WORDS>(ebpf, "COUNTS", |mut element| {
+        element[0] = before_rows;
+        if let Some(rows) = rows_in_mut(&mut element) {
+            for hook in HOOKS {
+                rows[hook as usize].seat = Seat::default();
+            }
         }
-        transmute!(rows)
+        element
     })
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
     use std::collections::HashSet;
 
     use hostmedic_abi::{DISK_SEATS, DROP_SEATS, DropSeat};
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn rows_are_found_where_the_element_says() {
+        let mut element = [0; ROWS_WORDS];
+        assert!(rows_in(&element).is_none(), "nobody has prepared it");
+        for header in (0..=512).step_by(8) {
+            let before = bytes_before_rows(header);
+            // Whole words, at most a line, and what follows begins with one.
+            assert!(
+                before.is_multiple_of(8) && (8..=64).contains(&before),
+                "{header}"
+            );
+            assert_eq!((header + before) % 64, 0);
+            element = [0; ROWS_WORDS];
+            element[0] = before as u64;
+            rows_in_mut(&mut element).unwrap()[0].mode = 7;
+            assert_eq!(element[before / 8], 7);
+            assert_eq!(rows_in(&element).unwrap()[0].mode, 7);
+        }
+        for wrong in [72, u64::MAX] {
+            element[0] = wrong;
+            assert!(rows_in(&element).is_none(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_drops_of_one_burst_sit_apart() {
