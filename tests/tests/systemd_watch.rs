@@ -10,6 +10,7 @@ use hostmedic_model::{
     calendar::CalendarReading,
     signal::{Fact, Signal},
     subject::Subject,
+    time::Span,
     unit::{ActiveState, UnitState},
 };
 use hostmedic_observe::{
@@ -22,7 +23,7 @@ use hostmedic_observe::{
     subject::Subjects,
 };
 use hostmedic_tests::nspawn::Nspawn;
-use support::{boot, eventually, start, unit};
+use support::{boot, connect, eventually, inspect, start, unit};
 use tokio::sync::{mpsc, watch};
 
 struct Watched {
@@ -153,6 +154,55 @@ async fn a_crash_is_told_with_its_result() {
         "systemd's own moment to signal in hand: {:?}",
         received.since(failed.at)
     );
+}
+
+/// Goal: each end of a unit by systemd's watchdog is told once, and whether it reports and runs can be
+/// read. Method: a service that never reports is restarted once; another one reports, and is frozen.
+#[tokio::test]
+async fn a_unit_that_stops_to_report_is_told() {
+    let machine = boot();
+    let mut watched = watch(&machine).await;
+    let silent = "[Unit]\nStartLimitBurst=2\n[Service]\nWatchdogSec=1\nRestart=on-watchdog\n\
+                  ExecStart=sleep infinity\n";
+    start(&machine, "silent.service", silent);
+    let (mut ends, mut newest) = (0, None);
+    // The third start is one too many: then it stays down.
+    let is_over = |state: &UnitState| state.active == ActiveState::Failed && state.n_restarts > 0;
+    while !newest.as_ref().is_some_and(is_over) {
+        match watched.fact("silent.service").await {
+            Fact::UnitWatchdog => {
+                assert_eq!(newest.as_ref().unwrap().result, "watchdog");
+                ends += 1;
+            }
+            Fact::UnitState(state) => newest = Some(state),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(ends, 2, "{newest:?}");
+
+    let dutiful = "[Service]\nType=notify\nNotifyAccess=all\nWatchdogSec=30\nExecStart=sh -c \
+                   'systemd-notify --ready; sleep 1; systemd-notify WATCHDOG=1; sleep infinity'\n";
+    start(&machine, "dutiful.service", dutiful);
+    let ended = now();
+    let conn = connect(&machine).await;
+    eventually("the service to report", async || {
+        let watchdog = inspect(&conn, "dutiful.service").await.vitals.watchdog?;
+        assert_eq!(watchdog.timeout, Span::secs(30));
+        (watchdog.reported > ended).then_some(())
+    })
+    .await;
+    let freezer = async || inspect(&conn, "dutiful.service").await.vitals.freezer;
+    assert_eq!(freezer().await, "running");
+    // It takes pure cgroup v2, which a container has only where its host has.
+    if let Err(error) = machine.sh("systemctl freeze dutiful.service") {
+        let refused = format!("{error:#}");
+        assert!(refused.contains("does not support freezing"), "{refused}");
+        eprintln!("not frozen: {refused}");
+        return;
+    }
+    assert_eq!(freezer().await, "frozen");
+    machine.sh("systemctl thaw dutiful.service").unwrap();
+    assert_eq!(freezer().await, "running");
 }
 
 /// Goal: a unit that had failed before we came is told at once, with its real moment.

@@ -192,6 +192,8 @@ pub enum Need {
     StartsLeft(u32),
     /// systemd has no job for the target.
     NoJob,
+    /// The target's processes are not frozen.
+    NotFrozen,
     /// systemd has no job for the target, and nobody started, stopped or reloaded it for so long;
     /// systemd's own restarts do not count.
     Quiet(Span),
@@ -243,6 +245,8 @@ pub enum Check {
     UnitActive,
     /// The unit's `InvocationID` differs from the one before the step.
     NewInvocation,
+    /// The unit has reported to systemd's watchdog since the step ended, and in time.
+    WatchdogPings,
     /// No signal of this kind about the subject since the step ended; where one could have gone
     /// unheard, nobody can tell.
     NoSignal(SignalKind),

@@ -67,6 +67,8 @@ pub enum Fact {
     CgroupAttached(CgroupAttached),
     /// A unit changed its state.
     UnitState(UnitState),
+    /// systemd ended a unit that had not reported in time (`WatchdogSec=`).
+    UnitWatchdog,
     /// A unit's systemd object went away; later questions about it cannot be answered.
     UnitRemoved,
     /// A unit wrote lines of one kind to the journal.
@@ -106,6 +108,7 @@ pub enum SignalKind {
     CgroupRemoved,
     CgroupAttached,
     UnitState,
+    UnitWatchdog,
     UnitRemoved,
     LogLines,
     LinkChanges,
@@ -138,6 +141,7 @@ impl Fact {
             Self::CgroupRemoved(_) => SignalKind::CgroupRemoved,
             Self::CgroupAttached(_) => SignalKind::CgroupAttached,
             Self::UnitState(_) => SignalKind::UnitState,
+            Self::UnitWatchdog => SignalKind::UnitWatchdog,
             Self::UnitRemoved => SignalKind::UnitRemoved,
             Self::LogLines(_) => SignalKind::LogLines,
             Self::LinkChanges(_) => SignalKind::LinkChanges,

@@ -119,6 +119,38 @@ pub struct UnitSnapshot {
     /// What it may use and what it does use.
     #[serde(default, skip_serializing_if = "Resources::is_unknown")]
     pub resources: Resources,
+    /// Whether its processes run and report.
+    #[serde(default, skip_serializing_if = "Vitals::is_unknown")]
+    pub vitals: Vitals,
+}
+
+/// Whether a unit's processes run and report, as far as its type and this systemd tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vitals {
+    /// `FreezerState`: `running`, `frozen`, ...; empty where systemd (before 246) freezes nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub freezer: String,
+    /// Its keep-alive, where it has to send one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<Watchdog>,
+}
+
+impl Vitals {
+    /// Whether nothing is known.
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a service with `WatchdogSec=` sends to systemd; systemd.service(5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watchdog {
+    /// `WatchdogUSec`: the longest time between two.
+    pub timeout: Span,
+    /// `WatchdogTimestampMonotonic`: when the newest came. The start counts as one.
+    pub reported: At,
 }
 
 /// What a unit may use and what it uses, as far as its type and this systemd tell.

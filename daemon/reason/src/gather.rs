@@ -143,6 +143,7 @@ impl State {
             | Fact::Zombies(_)
             | Fact::Pressure(_)
             | Fact::MemoryEvents(_)
+            | Fact::UnitWatchdog
             | Fact::LinkChanges(_) => {
                 self.facts.learn_signal(signal);
                 if self.open_case(&signal.subject).is_some() {

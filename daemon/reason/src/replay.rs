@@ -15,7 +15,7 @@ use hostmedic_model::{
     signal::{Fact, Signal},
     subject::UnitName,
     time::{At, BootId, Span},
-    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState, Vitals},
     wake::{Effect, Inspection, Wake},
 };
 
@@ -196,6 +196,7 @@ pub(crate) fn snapshot(at: At, unit: UnitName, state: UnitState) -> UnitSnapshot
         main_pid: 0,
         exec_main_code: 0,
         exec_main_status: 0,
+        vitals: Vitals::default(),
         resources: Resources {
             set: BTreeMap::from([
                 (Property::MemoryHigh, Setting::NONE),

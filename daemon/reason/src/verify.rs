@@ -10,7 +10,7 @@ use hostmedic_model::{
     signal::SignalKind,
     subject::{Subject, UnitName},
     time::{At, Span},
-    unit::ActiveState,
+    unit::{ActiveState, UnitSnapshot},
     wake::Inspection,
 };
 
@@ -212,7 +212,7 @@ fn since(check: &Check, before: Option<At>, seen: &Seen<'_>) -> At {
             let closure = seen.intent.closure_before.iter();
             looked().max(closure.filter_map(broken).max().unwrap_or_default())
         }
-        Check::UnitActive | Check::NewInvocation => {
+        Check::UnitActive | Check::NewInvocation | Check::WatchdogPings => {
             looked().max(broken(&seen.intent.unit).unwrap_or_default())
         }
         Check::FellBy { .. } | Check::Held { .. } => looked(),
@@ -279,11 +279,14 @@ fn run(check: &Check, seen: &Seen<'_>) -> Checked {
                 unit.state.invocation_id.as_deref().unwrap_or("none"),
             ),
         ),
-        (Check::UnitActive | Check::NewInvocation, Err(reason)) => Checked::new(
-            format!("{} can be read", seen.intent.unit),
-            false,
-            reason.clone(),
-        ),
+        (Check::WatchdogPings, Ok(unit)) => watchdog_pings(unit, seen),
+        (Check::UnitActive | Check::NewInvocation | Check::WatchdogPings, Err(reason)) => {
+            Checked::new(
+                format!("{} can be read", seen.intent.unit),
+                false,
+                reason.clone(),
+            )
+        }
         (Check::NoSignal(kind), _) => no_signal(*kind, seen),
         (
             Check::Below {
@@ -313,6 +316,26 @@ fn run(check: &Check, seen: &Seen<'_>) -> Checked {
         (Check::ClosureRestored, _) => closure_restored(seen),
         (Check::Held { check, .. }, _) => run(check, seen),
     }
+}
+
+fn watchdog_pings(unit: &UnitSnapshot, seen: &Seen<'_>) -> Checked {
+    let name = format!("{} reports to systemd", unit.unit);
+    let Some(watchdog) = &unit.vitals.watchdog else {
+        return Checked::new(name, false, "it has no watchdog".to_owned());
+    };
+    let age = unit.at.since(watchdog.reported);
+    // The start itself counts as a report, and comes before the end of the step.
+    let since_step = watchdog.reported.boot_ns > seen.ended.boot_ns;
+    Checked::new(
+        name,
+        since_step && age <= watchdog.timeout.0,
+        format!(
+            "{} {} s ago, due every {}",
+            if since_step { "reported" } else { "started" },
+            age.as_secs(),
+            watchdog.timeout
+        ),
+    )
 }
 
 fn no_signal(kind: SignalKind, seen: &Seen<'_>) -> Checked {

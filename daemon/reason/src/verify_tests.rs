@@ -11,7 +11,7 @@ use hostmedic_model::{
     playbook::{Remedy, Verb},
     signal::{Fact, OomKill, Signal},
     time::BootId,
-    unit::UnitState,
+    unit::{UnitState, Vitals, Watchdog},
 };
 
 use super::*;
@@ -39,6 +39,7 @@ struct Desk {
     before: Vec<Sample>,
     held: Vec<Option<At>>,
     is_waiting: bool,
+    vitals: Vitals,
 }
 
 fn sample(s: u64, value: f64) -> Sample {
@@ -74,6 +75,7 @@ impl Desk {
             before: Vec::new(),
             held: Vec::new(),
             is_waiting: false,
+            vitals: Vitals::default(),
         }
     }
 
@@ -115,8 +117,12 @@ impl Desk {
             inverse: None,
             undoes: None,
         };
+        let unit = UnitSnapshot {
+            vitals: self.vitals.clone(),
+            ..snapshot(at(s), web(), state)
+        };
         let inspection = Inspection {
-            unit: Ok(snapshot(at(s), web(), state)),
+            unit: Ok(unit),
             calendar: CalendarReading::Readable(Calendar::default()),
             also_down: Vec::new(),
         };
@@ -184,6 +190,24 @@ fn only_a_number_from_after_the_step_says_anything() {
         Resolved
     );
     assert_eq!(Desk::new(above).number(101, 5.0).look(110), Unchanged);
+}
+
+#[test]
+fn a_watchdog_is_content_with_a_report_from_after_the_step_and_in_time() {
+    let mut desk = Desk::new(Check::WatchdogPings);
+    assert_eq!(desk.look(110), Unchanged, "it has none");
+    let mut reported = |s, look| {
+        desk.vitals.watchdog = Some(Watchdog {
+            timeout: Span::secs(30),
+            reported: at(s),
+        });
+        desk.look(look)
+    };
+    // The start that the step itself made.
+    assert_eq!(reported(99, 110), Unchanged);
+    assert_eq!(reported(105, 110), Resolved);
+    assert_eq!(reported(105, 135), Resolved);
+    assert_eq!(reported(105, 136), Unchanged);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use hostmedic_model::{
     signal::{Fact, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState, Vitals},
     wake::{Effect, Inspection, Wake},
 };
 use hostmedic_reason::{pipeline::State, playbook, policy::Policy};
@@ -161,6 +161,7 @@ impl Desk {
                 exec_main_code: 0,
                 exec_main_status: 0,
                 resources: Resources::default(),
+                vitals: Vitals::default(),
             }),
             calendar: CalendarReading::Readable(Calendar {
                 at: self.now,

@@ -20,7 +20,7 @@ use hostmedic_model::{
     signal::{Fact, OomKill, OomScope, OomVerdict, ProcessExec, ProcessExit, Signal, TaskRef},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState, Vitals},
 };
 
 use crate::{
@@ -145,6 +145,7 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
         exec_main_code: -1,
         exec_main_status: 9,
         resources: Resources::default(),
+        vitals: Vitals::default(),
     };
     let series = Series {
         subject: Subject::Mount("/".into()),

@@ -148,6 +148,7 @@ fn closed_schemas_refuse_an_unknown_key_and_a_missing_one() {
                     "StepTemplate" => &["set", "inverse", "undo_on_failure"],
                     "VerifyPlan" => &["undo_without"],
                     "Anomaly" | "Evidence" => &["forecast", "together"],
+                    "Vitals" => &["freezer", "watchdog"],
                     _ => &[],
                 };
                 if may_be_left_out.contains(&key.as_str()) {

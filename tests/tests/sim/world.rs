@@ -4,8 +4,6 @@
 //! be read; a job fails, or its end is never told. Answers: lost, or late by several steps. Daemon: dies
 //! between any two effects and starts again from the disk. Host: reboots. Clock: jumps by up to two days.
 
-use std::collections::{BTreeMap, VecDeque};
-
 use crate::{
     cast::{UNITS, playbooks, running, subject},
     chance::{Faults, Random},
@@ -21,10 +19,11 @@ use hostmedic_model::{
     signal::{Fact, OomKill, Signal},
     subject::UnitName,
     time::{At, BootId, Span},
-    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState, Vitals},
     wake::{Effect, Inspection, Wake},
 };
 use hostmedic_reason::{pipeline::State, policy::Policy};
+use std::collections::{BTreeMap, VecDeque};
 
 /// One call that reached the simulated systemd.
 #[derive(Clone, Debug)]
@@ -419,6 +418,7 @@ impl SimWorld {
                 exec_main_code: 0,
                 exec_main_status: 0,
                 resources: Resources::default(),
+                vitals: Vitals::default(),
             }),
             _ => Err("the bus hangs".to_owned()),
         };

@@ -49,6 +49,7 @@ fn tone(kind: SignalKind) -> Option<Tone> {
         | SignalKind::NetCounter
         | SignalKind::Pressure
         | SignalKind::MemoryEvents
+        | SignalKind::UnitWatchdog
         | SignalKind::LogLines
         | SignalKind::LinkChanges => Some(Tone::Warn),
         SignalKind::ProcessExec

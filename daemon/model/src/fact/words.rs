@@ -184,6 +184,7 @@ impl fmt::Display for Fact {
                 let active = format!("{:?}", state.active).to_lowercase();
                 write!(f, "{active} ({}, {})", state.sub, state.result)
             }
+            Self::UnitWatchdog => f.write_str("systemd ended it: it did not report in time"),
             Self::UnitRemoved => f.write_str("systemd forgot the unit"),
             Self::LogLines(lines) => {
                 write!(f, "{} ({}", lines.template, lines.priority)?;

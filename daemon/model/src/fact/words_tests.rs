@@ -422,6 +422,10 @@ fn units() {
         }),
         "failed (failed, oom-kill)",
     );
+    reads(
+        &Fact::UnitWatchdog,
+        "systemd ended it: it did not report in time",
+    );
     reads(&Fact::UnitRemoved, "systemd forgot the unit");
 }
 

@@ -9,7 +9,7 @@ use hostmedic_model::{
     property::{Property, Setting},
     subject::UnitName,
     time::Span,
-    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState, Vitals, Watchdog},
 };
 use zbus::Connection;
 
@@ -100,6 +100,7 @@ async fn read(conn: &Connection, asked: &UnitName) -> Result<UnitSnapshot, BusEr
             Some(own) => resources(own)?,
             None => Resources::default(),
         },
+        vitals: vitals(&common, own)?,
         unit,
     })
 }
@@ -117,6 +118,27 @@ fn resources(own: &Props) -> Result<Resources, BusError> {
         tasks_current: accounted(own, "TasksCurrent")?,
         swap_current_bytes: accounted(own, "MemorySwapCurrent")?,
     })
+}
+
+/// Whether the unit's processes run and report.
+fn vitals(common: &Props, own: Option<&Props>) -> Result<Vitals, BusError> {
+    const FREEZER: &str = "FreezerState";
+    const TIMEOUT: &str = "WatchdogUSec";
+    let freezer = match common.has(FREEZER) {
+        true => common.text(FREEZER)?,
+        false => String::new(),
+    };
+    let number = |property: &str| match own.filter(|own| own.has(property)) {
+        // Zero stands for none, all ones for a time that never comes.
+        Some(own) => Ok(accounted(own, property)?.filter(|number| *number > 0)),
+        None => Ok(None),
+    };
+    let (timeout_us, reported_us) = (number(TIMEOUT)?, number("WatchdogTimestampMonotonic")?);
+    let watchdog = timeout_us.zip(reported_us).map(|(timeout, at)| Watchdog {
+        timeout: Span(Duration::from_micros(timeout)),
+        reported: clock::at_monotonic(at),
+    });
+    Ok(Vitals { freezer, watchdog })
 }
 
 /// A number that this systemd may not know or not account; then it writes all ones.

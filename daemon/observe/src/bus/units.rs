@@ -228,11 +228,17 @@ impl UnitWatch {
             }
         };
         if is_news {
+            let ended_by_watchdog = told
+                .get(unit)
+                .is_some_and(|before| has_missed_watchdog(before, &reading.state));
             if told.len() < UNITS_MAX || told.contains_key(unit) {
                 told.insert(unit.clone(), reading.state.clone());
             }
             self.send(unit, reading.at, Fact::UnitState(reading.state))
                 .await;
+            if ended_by_watchdog {
+                self.send(unit, reading.at, Fact::UnitWatchdog).await;
+            }
         }
     }
 
@@ -256,5 +262,43 @@ impl UnitWatch {
             let _ = self.signals.send(signal).await;
         }
         self.counters.told.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether systemd has ended this run of the unit for want of its keep-alive since the state before.
+fn has_missed_watchdog(before: &UnitState, now: &UnitState) -> bool {
+    const RESULT: &str = "watchdog";
+    now.result == RESULT && (before.result != RESULT || before.invocation_id != now.invocation_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_end_by_the_watchdog_is_told_once() {
+        let state = |sub: &str, result: &str, run: &str| UnitState {
+            active: ActiveState::Deactivating,
+            sub: sub.to_owned(),
+            result: result.to_owned(),
+            invocation_id: Some(run.to_owned()),
+            n_restarts: 0,
+        };
+        let told = [
+            state("running", "success", "a"),
+            state("stop-watchdog", "watchdog", "a"),
+            state("failed", "watchdog", "a"),
+            state("auto-restart", "watchdog", "a"),
+            // The next run failed before anybody looked.
+            state("stop-watchdog", "watchdog", "b"),
+            state("running", "success", "c"),
+            state("failed", "watchdog", "c"),
+            state("failed", "exit-code", "d"),
+        ];
+        let ends: Vec<_> = told
+            .windows(2)
+            .map(|pair| has_missed_watchdog(&pair[0], &pair[1]))
+            .collect();
+        assert_eq!(ends, [true, false, false, true, false, true, false]);
     }
 }

@@ -138,6 +138,7 @@ fn hooks_of(kind: SignalKind) -> &'static [&'static str] {
         | SignalKind::Pressure
         | SignalKind::MemoryEvents
         | SignalKind::UnitState
+        | SignalKind::UnitWatchdog
         | SignalKind::UnitRemoved
         | SignalKind::LogLines
         | SignalKind::LinkChanges => &[],

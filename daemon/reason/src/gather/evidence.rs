@@ -46,6 +46,7 @@ pub(crate) fn is_kept(kind: SignalKind) -> bool {
         | SignalKind::TransmitTimeout
         | SignalKind::HardwareError
         | SignalKind::UnitState
+        | SignalKind::UnitWatchdog
         | SignalKind::FatalSignal
         | SignalKind::Zombies
         | SignalKind::PacketDrops

@@ -97,6 +97,14 @@ fn holds(need: &Need, look: &Look<'_>) -> Result<(), String> {
             )
         }
         Need::NoJob => no_job(unit?),
+        Need::NotFrozen => {
+            let freezer = unit?.vitals.freezer.as_str();
+            // A systemd that does not tell cannot freeze either.
+            met(
+                matches!(freezer, "running" | ""),
+                format!("its processes are {freezer}"),
+            )
+        }
         Need::Quiet(span) => {
             no_job(unit?)?;
             let since = look

@@ -10,7 +10,7 @@ use hostmedic_model::{
     playbook::Verb,
     signal::{Fact, ProcessExec},
     time::{BootId, Span},
-    unit::{ActiveState, Resources, UnitState},
+    unit::{ActiveState, Resources, UnitState, Vitals},
 };
 
 mod matched;
@@ -90,6 +90,7 @@ fn scene() -> Scene {
             exec_main_code: 0,
             exec_main_status: 0,
             resources: Resources::default(),
+            vitals: Vitals::default(),
         }),
         calendar: Calendar {
             at: NOW,

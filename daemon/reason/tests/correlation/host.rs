@@ -13,7 +13,7 @@ use hostmedic_model::{
     signal::{Fact, MountReadOnly, OomKill, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState, Vitals},
     wake::{Effect, Inspection, Wake},
 };
 use hostmedic_reason::{pipeline::State, playbook, policy::Policy};
@@ -162,6 +162,7 @@ impl Host {
                 exec_main_code: 0,
                 exec_main_status: 0,
                 resources: Resources::default(),
+                vitals: Vitals::default(),
             }),
             calendar: CalendarReading::Readable(Calendar {
                 at: self.now,

@@ -15,7 +15,7 @@ use hostmedic_model::{
     signal::{Fact, OomKill, OomVerdict, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState, Vitals},
     vector::{DIMENSIONS, Vector},
     wake::{Effect, Inspection, Wake},
 };
@@ -253,6 +253,7 @@ impl Desk {
                 exec_main_code: 0,
                 exec_main_status: 0,
                 resources: Resources::default(),
+                vitals: Vitals::default(),
             }),
             calendar: CalendarReading::Readable(Calendar {
                 at: self.now,

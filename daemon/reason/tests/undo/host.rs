@@ -16,7 +16,7 @@ use hostmedic_model::{
     signal::{Fact, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState, Vitals},
     wake::{Effect, Inspection, Wake},
 };
 use hostmedic_reason::{pipeline::State, playbook, policy::Policy};
@@ -346,6 +346,7 @@ impl Host {
                 main_pid: 7,
                 exec_main_code: 0,
                 exec_main_status: 0,
+                vitals: Vitals::default(),
                 resources: Resources {
                     set: self.set.clone(),
                     tasks_current: Some(100),

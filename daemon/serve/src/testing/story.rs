@@ -30,7 +30,7 @@ use hostmedic_model::{
     signal::{Fact, OomKill, Signal},
     subject::{Subject, UnitName},
     time::{At, BootId, Span},
-    unit::{ActiveState, Resources, UnitSnapshot, UnitState},
+    unit::{ActiveState, Resources, UnitSnapshot, UnitState, Vitals},
 };
 
 /// The kernel kills the web server: 2026-08-14 02:17:03.412 UTC.
@@ -50,7 +50,6 @@ pub const HELD: &str = "inc_20260814_023011_51be07aa";
 
 /// The incident that waits for an operator.
 pub const WAITING: &str = "inc_20260814_024500_c0ffee11";
-
 const BINDING: &str = "7b1d0c5f3e9a48264d1f60b7a2c85e9301f4d6ab7c8e92035a6b4d1f7e0c9b82";
 
 /// The moment `ms` milliseconds after [`T0`].
@@ -111,6 +110,7 @@ fn snapshot(name: &str, at: At, state: UnitState, main_pid: u32) -> UnitSnapshot
         exec_main_code: if main_pid == 0 { 2 } else { 0 },
         exec_main_status: if main_pid == 0 { 9 } else { 0 },
         resources: Resources::default(),
+        vitals: Vitals::default(),
     }
 }
 

@@ -87,6 +87,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Value>)> {
         ("StepTemplate", json([undo::step()])),
         ("VerifyPlan", json([undo::plan()])),
         ("Resources", json([undo::resources()])),
+        ("Vitals", json([undo::vitals()])),
+        ("Watchdog", json([undo::vitals().watchdog])),
         ("Remedy", covered(remedies(steps), remedy)),
         (
             "CommandAnswer",
@@ -152,7 +154,7 @@ kinds!(evidence_kind(Evidence): Signal, Anomaly, Sample, Notice, Child);
 kinds!(fact(Fact): OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask, RcuStall,
     HardwareError, BlockError, ScsiError, WritebackError, FilesystemError, MountReadOnly,
     PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure, MemoryEvents, CgroupMade,
-    CgroupRemoved, CgroupAttached, UnitState, UnitRemoved, LogLines, LinkChanges);
+    CgroupRemoved, CgroupAttached, UnitState, UnitWatchdog, UnitRemoved, LogLines, LinkChanges);
 kinds!(subject(Subject): Host, Unit, Mount, Device, Interface, Cgroup, Certificate);
 kinds!(scope(OomScope): Unknown, Global, Cgroup);
 kinds!(sender(Sender): Kernel, Process);
@@ -162,8 +164,8 @@ kinds!(reading(CalendarReading): Readable, Unreadable);
 kinds!(warmth(Warmth): Cold, Warming, Warm);
 kinds!(condition(Condition): Signal, UnitState, Starts, Above, Below, Held, All, Any, None, Unseen);
 kinds!(filter(SignalFilter): PressureOf, MemoryEvent, OomOfHost, FatalSignal);
-kinds!(need(Need): Fresh, Active, ClosureAtMost, StartsLeft, NoJob, Quiet, Below, Above, NoSignal);
-kinds!(check(Check): UnitActive, NewInvocation, NoSignal, Below, Above, FellBy, ClosureRestored, Held);
+kinds!(need(Need): Fresh, Active, ClosureAtMost, StartsLeft, NoJob, NotFrozen, Quiet, Below, Above, NoSignal);
+kinds!(check(Check): UnitActive, NewInvocation, WatchdogPings, NoSignal, Below, Above, FellBy, ClosureRestored, Held);
 kinds!(amount(Amount): To, OfCurrent);
 kinds!(target(Target): Subject, Unit, Action);
 kinds!(remedy(Remedy): Steps, Escalate, Unbuilt);
@@ -255,6 +257,7 @@ fn every_fact() -> Vec<Fact> {
         invocation_id: None,
         n_restarts: 2,
     }));
+    facts.push(Fact::UnitWatchdog);
     facts.push(Fact::UnitRemoved);
     facts.push(Fact::LogLines(LogLines {
         template: "cannot reach (address)".to_owned(),
@@ -454,7 +457,7 @@ pub(crate) fn words() -> Vec<(&'static str, Vec<Value>)> {
         words!(SignalKind: OomKill, FatalSignal, ProcessExec, ProcessExit, Zombies, HungTask,
             RcuStall, HardwareError, BlockError, ScsiError, WritebackError, FilesystemError,
             MountReadOnly, PacketDrops, TcpTrouble, TransmitTimeout, NetCounter, Pressure,
-            MemoryEvents, CgroupMade, CgroupRemoved, CgroupAttached, UnitState, UnitRemoved,
+            MemoryEvents, CgroupMade, CgroupRemoved, CgroupAttached, UnitState, UnitWatchdog, UnitRemoved,
             LogLines, LinkChanges),
         words!(LogPriority: Warning, Error, Critical, Alert, Emergency),
         words!(Stance: Pass, Wait, Ask, Shadow, Refuse),

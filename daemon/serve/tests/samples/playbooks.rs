@@ -52,6 +52,7 @@ pub(super) fn checks() -> Vec<Check> {
             limit,
         },
         Check::FellBy { measure, by: 0.2 },
+        Check::WatchdogPings,
         Check::Held {
             check: Box::new(Check::UnitActive),
             span: Span::minutes(1),
@@ -67,6 +68,7 @@ pub(super) fn needs() -> Vec<Need> {
         Need::ClosureAtMost(3),
         Need::StartsLeft(2),
         Need::NoJob,
+        Need::NotFrozen,
         Need::Quiet(Span::minutes(10)),
         Need::Below {
             of_host,

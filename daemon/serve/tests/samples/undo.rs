@@ -7,8 +7,8 @@ use hostmedic_model::{
     playbook::{Check, StepTemplate, Target, Verb, VerifyPlan},
     property::{Aim, Amount, Change, Property, Setting},
     record::Body,
-    time::Span,
-    unit::Resources,
+    time::{At, Span},
+    unit::{Resources, Vitals, Watchdog},
 };
 use hostmedic_serve::testing;
 
@@ -50,6 +50,16 @@ pub(super) fn resources() -> Resources {
     }
 }
 
+pub(super) fn vitals() -> Vitals {
+    Vitals {
+        freezer: "running".to_owned(),
+        watchdog: Some(Watchdog {
+            timeout: Span::secs(30),
+            reported: At::default(),
+        }),
+    }
+}
+
 /// The night's intent and outcome, as if a quota had been set and taken back.
 pub(super) fn bodies() -> Vec<Body> {
     let mut bodies = Vec::new();
@@ -76,6 +86,7 @@ pub(super) fn bodies() -> Vec<Body> {
             Body::StepEnded(mut end) => {
                 if let Some(after) = &mut end.after {
                     after.resources = resources();
+                    after.vitals = vitals();
                 }
                 bodies.push(Body::StepEnded(end));
             }

@@ -185,6 +185,7 @@ fn need(need: &Need) -> String {
         Need::ClosureAtMost(most) => format!("at most {most} units stopped with it"),
         Need::StartsLeft(least) => format!("at least {least} starts left"),
         Need::NoJob => "no job waits".to_owned(),
+        Need::NotFrozen => "it is not frozen".to_owned(),
         Need::Quiet(span) => format!("no job waits, and nobody touched it for {span}"),
         Need::Below { measure, limit, .. } => format!("{measure} below {limit:.3}"),
         Need::Above { measure, limit, .. } => format!("{measure} above {limit:.3}"),
@@ -197,6 +198,7 @@ fn check(of: &Check) -> String {
     match of {
         Check::UnitActive => "the unit is active".to_owned(),
         Check::NewInvocation => "it runs anew".to_owned(),
+        Check::WatchdogPings => "it reports to systemd".to_owned(),
         Check::NoSignal(kind) => format!("no {kind:?} since"),
         Check::Below { measure, limit, .. } => format!("{measure} below {limit}"),
         Check::Above { measure, limit, .. } => format!("{measure} above {limit}"),

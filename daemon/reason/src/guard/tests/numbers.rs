@@ -1,4 +1,4 @@
-//! Pre-checks on numbers, on what was not heard, and on who touched the unit: what is old, absent or
+//! Pre-checks on numbers, on what was not heard, and on the unit and who touched it: what is old, absent or
 //! may have gone unheard is never a pass.
 
 use hostmedic_model::{
@@ -171,4 +171,21 @@ fn a_hand_on_the_unit_is_felt_for_a_while() {
     check(&unknown, "pre_checks", Stance::Wait, "nothing was heard");
     let young = told(&[(599, state(Active, "success", "1", 0))]);
     check(&young, "pre_checks", Stance::Wait, "599 s only");
+}
+
+#[test]
+fn a_frozen_unit_is_left_alone() {
+    let in_state = |freezer: &str| {
+        let mut scene = asking(Need::NotFrozen);
+        if let Ok(unit) = &mut scene.unit {
+            unit.vitals.freezer = freezer.to_owned();
+        }
+        scene
+    };
+    for free in ["running", ""] {
+        assert_eq!(objections(&in_state(free)), [], "{free}");
+    }
+    for held in ["freezing", "frozen", "thawing", "frozen-by-parent"] {
+        check(&in_state(held), "pre_checks", Stance::Wait, held);
+    }
 }

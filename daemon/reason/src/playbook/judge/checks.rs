@@ -228,6 +228,7 @@ fn needs(name: &str, with: &Args) -> Option<Need> {
         "unit.active" if with.0.is_empty() => Some(Need::Active),
         "unit.stop_closure" => Some(Need::ClosureAtMost(count("max_active")?)),
         "unit.start_budget" => Some(Need::StartsLeft(count("min_remaining")?)),
+        "unit.not_frozen" if with.0.is_empty() => Some(Need::NotFrozen),
         "unit.quiet" if with.get("no_admin_action_for").is_none() => Some(Need::NoJob),
         "unit.quiet" => Some(Need::Quiet(span(with, "no_admin_action_for")?)),
         "memory.available" => {
@@ -270,6 +271,7 @@ fn compile(name: &str, with: &Args) -> Option<Check> {
     match name {
         "unit.active" if with.0.is_empty() => Some(Check::UnitActive),
         "unit.new_invocation" if with.0.is_empty() => Some(Check::NewInvocation),
+        "unit.watchdog_pings" if with.0.is_empty() => Some(Check::WatchdogPings),
         "unit.closure_restored" => Some(Check::ClosureRestored),
         "signal.none" if with.get("within").is_none() => {
             let kind = registry::find(signals::ALL, with.text("signal")?)?.kind()?;

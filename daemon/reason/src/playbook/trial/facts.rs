@@ -150,6 +150,7 @@ fn plain(kind: SignalKind) -> Option<Fact> {
             priority: LogPriority::Error,
             left_out: 0,
         }),
+        SignalKind::UnitWatchdog => Fact::UnitWatchdog,
         SignalKind::LinkChanges => Fact::LinkChanges(LinkChanges { down: 1, up: 1 }),
         SignalKind::ProcessExec
         | SignalKind::ProcessExit
