@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// The same by a doubter who knew neither examples nor incidents that no playbook is for.
     #[arg(long, default_value = "bench/data/fresh.jsonl")]
     fresh: PathBuf,
+    /// The same by two authors of other trades who knew no more than that one.
+    #[arg(long, default_value = "bench/data/outside.jsonl")]
+    outside: PathBuf,
     /// Leave out what takes time: latency, building and memory.
     #[arg(long)]
     quality_only: bool,
@@ -70,6 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &args.checked,
         &args.last,
         &args.fresh,
+        &args.outside,
     ];
     for incidents in sets {
         let shipped = shipped(args, incidents)?;

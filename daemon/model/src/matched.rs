@@ -88,6 +88,9 @@ pub struct MatchedPlaybook {
     pub trigger_fired: bool,
     /// How much nearer the text is to what the playbook is not for.
     pub not_for_excess: f64,
+    /// What words of that take off the score; 0 to 0.4.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_for_words: f64,
     /// Its lead over the best other one; negative for all but the best.
     pub margin: f64,
     /// The calibrated probability by score and lead.

@@ -364,6 +364,7 @@ pub(crate) fn every_body(n: u64) -> Vec<Body> {
                 familiar: 0.0,
                 numbers: 0.0,
                 not_for_excess: 0.0,
+                not_for_words: 0.0,
                 margin: -0.25,
                 matched: 0.94,
                 record_shift: 0.0,

@@ -99,6 +99,9 @@ fn parts(near: &MatchedPlaybook) -> String {
     if near.not_for_excess > 0.0 {
         parts.push(format!("not meant {:.2}", near.not_for_excess));
     }
+    if near.not_for_words > 0.0 {
+        parts.push(format!("words against {:.2}", near.not_for_words));
+    }
     if near.trigger_fired {
         parts.push("its trigger holds".to_owned());
     }

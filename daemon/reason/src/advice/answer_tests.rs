@@ -118,6 +118,7 @@ fn candidate(name: &str, value: f64, thresholds: Thresholds) -> Candidate {
             familiar: 0.0,
             numbers: 0.0,
             not_for_excess: 0.0,
+            not_for_words: 0.0,
         },
         score: 0.5,
         margin: 0.1,

@@ -24,7 +24,7 @@ pub(crate) struct Bm25 {
 }
 
 /// The inverse document frequency of a word that `having` of `all` documents have; never negative.
-fn rarity(all: usize, having: usize) -> f32 {
+pub(super) fn rarity(all: usize, having: usize) -> f32 {
     let (all, having) = (all as f32, having as f32);
     (1.0 + (all - having + 0.5) / (having + 0.5)).ln()
 }

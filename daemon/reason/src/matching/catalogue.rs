@@ -12,6 +12,7 @@ use hostmedic_model::{
 
 use super::{
     COEFFICIENTS, COEFFICIENTS_WITH_EXAMPLES,
+    against::Against,
     bm25::Bm25,
     confidence::{Confidence, Record, Route, TIE_SCORE, Thresholds},
     dense::{Meanings, Nearest},
@@ -54,6 +55,7 @@ pub struct Catalogue {
     lexical: Bm25,
     phrases: Phrases,
     numbers: Numbers,
+    against: Against,
     wording: Wording,
     index: Option<Arc<dyn Nearest>>,
 }
@@ -134,6 +136,7 @@ impl Candidate {
             numbers: short(parts.numbers()),
             trigger_fired: parts.trigger_fired,
             not_for_excess: short(parts.not_for_excess),
+            not_for_words: short(parts.not_for_words),
             margin: short(self.margin),
             matched: round(confidence.matched),
             record_shift: round(confidence.record_shift),
@@ -211,6 +214,7 @@ impl Catalogue {
                 .collect(),
             phrases: Phrases::read(signals, &lexical),
             numbers: Numbers::read(entries),
+            against: Against::read(entries),
             wording: Wording::learn(library),
             lexical,
             index: None,
@@ -321,6 +325,7 @@ impl Catalogue {
         let bm25 = self.lexical.scores(&told);
         let phrases = self.phrases.found_in(&terms::sequence(&told));
         let numbers = self.numbers.worths(query.text);
+        let against = self.against.worths(&told);
         let candidates = self.candidates(query, &bm25);
         let said = self.wording.of(&told, &candidates);
         let mut scored: Vec<_> = candidates
@@ -334,6 +339,7 @@ impl Catalogue {
                     wording,
                     familiar: said.familiar,
                     numbers: numbers.get(&(at as u32)).copied().unwrap_or_default(),
+                    not_for_words: against.get(&(at as u32)).copied().unwrap_or_default(),
                     ..known.parts(query.vector, bm25[at], found, evidence)
                 };
                 Scored {
@@ -410,6 +416,7 @@ impl Known {
             numbers: 0.0,
             trigger_fired: evidence.trigger_fired,
             not_for_excess: self.meanings.excess_not_for(vector, nearness),
+            not_for_words: 0.0,
         }
     }
 }

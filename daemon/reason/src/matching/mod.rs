@@ -7,6 +7,7 @@
 //! (`wording`), added up in `score`, turned into a probability in `confidence`. What is learned is a `library`, `catalogue` is the
 //! door for all of it. Measured in `docs/matching.md`.
 
+mod against;
 mod bm25;
 pub mod catalogue;
 mod checker;

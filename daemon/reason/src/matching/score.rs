@@ -16,7 +16,7 @@ const PHRASES_MAX: f32 = 0.15;
 /// What a trigger that fired adds. No labelled text has one: set by hand so that it outweighs what
 /// lies between a playbook and its neighbours, and cannot lift an unrelated one to the top.
 const TRIGGER: f32 = 0.15;
-/// What likeness to `not_for` can take off at most.
+/// What likeness to `not_for` can take off at most by meaning.
 const NOT_FOR_MAX: f32 = 0.15;
 
 /// What the caller knows of one playbook and this incident beyond the text.
@@ -54,6 +54,8 @@ pub struct Parts {
     pub trigger_fired: bool,
     /// How much nearer the text is to what the playbook is not for.
     pub not_for_excess: f32,
+    /// What words of that take off; 0 to 0.4.
+    pub not_for_words: f32,
 }
 
 /// What fixed strings of the playbook, worth `found` together, and `patterns` of it add.
@@ -82,9 +84,9 @@ impl Parts {
         }
     }
 
-    /// What likeness to `not_for` takes off.
+    /// What likeness to `not_for` takes off, by meaning and by words.
     pub fn not_for(&self) -> f32 {
-        self.not_for_excess.min(NOT_FOR_MAX)
+        self.not_for_excess.min(NOT_FOR_MAX) + self.not_for_words
     }
 
     /// The sum; about 0.2 for what has nothing to do with a text, 0.6 and more for what fits, beside what

@@ -111,6 +111,7 @@ fn matched() -> Matched {
         familiar: 0.12,
         numbers: 0.1,
         not_for_excess: 0.0,
+        not_for_words: 0.0,
         margin,
         matched: confidence,
         record_shift: 0.0,
