@@ -9,11 +9,12 @@ use std::{
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
 use hostmedic_model::signal::Fact;
 use hostmedic_observe::kernel::{KernelEvent, Options, What};
-use hostmedic_tests::kernel::{Cage, Capture, Cgroup, child_in, is_emulated};
+use hostmedic_tests::kernel::{Cage, Capture, Cgroup, boot_ns, child_in, is_emulated};
 
 fn execs_in(events: &[KernelEvent], cgroup_id: u64) -> usize {
     let is_ours = |event: &&KernelEvent| matches!(&event.fact, Fact::ProcessExec(exec) if exec.cgroup_id == cgroup_id);
@@ -64,6 +65,34 @@ fn a_fork_bomb_is_counted_and_pushes_nobody_out() {
         assert!(told < produced, "its share must end: {told}");
         assert!(exec.aggregated >= produced - told);
     }
+}
+
+/// Goal: a cgroup that used up its share is told of again when that has grown, on a CPU that refused it.
+/// Method: a storm, a pause that is long enough for twenty events, and five programs more.
+#[test]
+fn a_share_that_was_used_up_grows_again() {
+    let storm: u32 = if is_emulated() { 400 } else { 2_000 };
+    let cgroup = Cgroup::unified("again");
+    let capture = Capture::start(&Options::default());
+    let run = |programs: u32| {
+        let verb = ["storm", &programs.to_string()];
+        assert!(child_in(&[&cgroup], &verb).status().unwrap().success());
+    };
+    run(storm);
+    thread::sleep(Duration::from_secs(2));
+    let again_ns = boot_ns();
+    run(5);
+    let account = capture.stop();
+    account.assert_adds_up();
+    let (after, before): (Vec<_>, Vec<_>) = account
+        .events
+        .into_iter()
+        .partition(|event| event.at_boot_ns >= again_ns);
+    if !is_emulated() {
+        let told = execs_in(&before, cgroup.id());
+        assert!(told < 2_000, "its share must end: {told}");
+    }
+    assert_eq!(execs_in(&after, cgroup.id()), 5);
 }
 
 /// Goal: a million hot events push out no kill, every event has an end in the ledger, and neither

@@ -124,8 +124,9 @@ pub struct Seat {
     pub count: u64,
     /// How many of those were only counted.
     pub untold: u64,
-    /// Tick before which no event is within the cgroup's share (`jiffies_64`).
-    pub refused_until_tick: u64,
+    /// Before which no event is within the cgroup's share, on the clock by which the scheduler charges
+    /// this CPU's tasks (`rq_clock_task` of kernel/sched/sched.h).
+    pub refused_until_charged_ns: u64,
 }
 
 /// One CPU's element of the array `DISK_SEATS`.

@@ -100,26 +100,22 @@ impl Run {
             hook,
         };
         let seen = run.add(Counter::Seen);
-        let mode = run.mode(seen);
-        if mode != MODE_STREAM && (mode == MODE_COUNT || seen & u64::from(SAMPLE_ONE_OF - 1) != 0) {
-            run.add(Counter::SampledOut);
+        // The daemon changes the mode seldom, and its map lies far from the row; but a hook that does less
+        // must hear at once that it may do all again, however seldom it runs, also from a row that an
+        // earlier daemon left.
+        // SAFETY: as in `add`.
+        let is_reduced = unsafe { (*run.row).mode } != u64::from(MODE_STREAM);
+        if (is_reduced || seen % u64::from(MODE_READ_EVERY) == 0) && !goes_on(run.row, hook) {
             return None;
         }
         Some(run)
     }
 
-    /// The hook's mode. The daemon changes it seldom, and the map lies far from the row; but a hook
-    /// that does less must hear at once that it may do all again, however seldom it runs, also from
-    /// a row that an earlier daemon left.
-    #[inline(always)]
-    fn mode(&self, seen: u64) -> u32 {
-        // SAFETY: as in `add`.
-        unsafe {
-            let is_reduced = (*self.row).mode != u64::from(MODE_STREAM);
-            if is_reduced || seen % u64::from(MODE_READ_EVERY) == 0 {
-                read_mode(self.row, self.hook);
-            }
-            (*self.row).mode as u32
+    /// Counts a run of `hook` that saw no event. Not inline, as `goes_on`.
+    #[inline(never)]
+    pub fn pass(hook: Hook) {
+        if let Some(run) = Self::begin(hook) {
+            run.end(Counter::Filtered);
         }
     }
 
@@ -213,14 +209,23 @@ impl Run {
     }
 }
 
-/// Brings the mode in a hook's row up to date. A function of its own, as all that most runs do not need:
-/// instructions that a run only jumps over are fetched as well.
+/// Brings the mode in a hook's row up to date; whether a run goes on by it. If not, that is counted. A
+/// function of its own, as all that most runs do not need: instructions that a run only jumps over are
+/// fetched as well.
 #[inline(never)]
-fn read_mode(row: *mut Row, hook: Hook) {
+fn goes_on(row: *mut Row, hook: Hook) -> bool {
+    // SAFETY: as in `Run::add`.
+    let row = unsafe { &mut *row };
     if let Some(mode) = MODES.get(hook as u32) {
-        // SAFETY: as in `Run::add`.
-        unsafe { (*row).mode = u64::from(*mode) };
+        row.mode = u64::from(*mode);
     }
+    let mode = row.mode as u32;
+    let is_in_sample = row.outcomes[Counter::Seen as usize] & u64::from(SAMPLE_ONE_OF - 1) == 0;
+    let goes_on = mode == MODE_STREAM || (mode != MODE_COUNT && is_in_sample);
+    if !goes_on {
+        row.outcomes[Counter::SampledOut as usize] += 1;
+    }
+    goes_on
 }
 
 /// Whether the reader of everyday events is woken: before the ring is full, and not before it is worth

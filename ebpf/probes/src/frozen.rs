@@ -22,12 +22,14 @@ impl<T, const WORD: u64> Frozen<T, WORD> {
         let number;
         // SAFETY: one instruction that sets a register. The compiler must not know the value, for it
         // is another one by the time the program runs.
+        // Not `pure`, which would keep it for its next use: to set it again costs less than a register
+        // over calls, or a place on the stack.
         unsafe {
             asm!(
                 "{number} = {word} ll",
                 number = out(reg) number,
                 word = const WORD,
-                options(pure, nomem, nostack, preserves_flags),
+                options(nomem, nostack, preserves_flags),
             );
         }
         number

@@ -20,9 +20,7 @@ use aya_ebpf::{
     helpers::{
         bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_probe_read_kernel,
         bpf_probe_read_kernel_str_bytes,
-        generated::{
-            bpf_get_current_cgroup_id, bpf_jiffies64, bpf_ktime_get_boot_ns, bpf_ktime_get_ns,
-        },
+        generated::{bpf_get_current_cgroup_id, bpf_ktime_get_boot_ns, bpf_ktime_get_ns},
     },
     macros::btf_map,
     programs::{BtfTracePointContext, FEntryContext, RawTracePointContext},
@@ -39,7 +37,10 @@ pub use self::{
         retransmit_failed,
     },
     storage::{Mapping, Request, ScsiCommand, SuperBlock, Xfs, block_status},
-    task::{Task, group_dead, has_score, has_signals, has_victim_task, is_sent_by_kernel},
+    task::{
+        Task, group_dead, has_score, has_signals, has_victim_task, is_sent_by_kernel,
+        says_group_dead,
+    },
 };
 
 /// Offsets in modules' structures, by the `LATE_` constants.
@@ -49,8 +50,6 @@ static LATE: Array<u32, { LATES as usize }> = Array::new();
 frozen! {
     /// Exec has to remember processes, because `mark_victim` names only a thread id.
     KEEP_RECENT: u8;
-    /// Nanoseconds of a tick; the daemon has it from the resolution of the coarse clocks.
-    TICK_NS: u64;
 }
 
 frozen! {
@@ -81,19 +80,6 @@ pub fn is_attesting() -> bool {
 pub fn now_boot_ns() -> u64 {
     // SAFETY: a helper without arguments.
     unsafe { bpf_ktime_get_boot_ns() }
-}
-
-/// `jiffies_64`: ticks since a moment before the boot. The kernel turns the helper into a load.
-#[inline(always)]
-pub fn now_tick() -> u64 {
-    // SAFETY: a helper without arguments.
-    unsafe { bpf_jiffies64() }
-}
-
-/// Nanoseconds of a tick; 0 where the daemon could not learn it.
-#[inline(always)]
-pub fn tick_ns() -> u64 {
-    TICK_NS.load()
 }
 
 /// `CLOCK_MONOTONIC`, which the block layer stamps its requests with.

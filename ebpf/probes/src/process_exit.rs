@@ -8,30 +8,30 @@ use hostmedic_abi::{Counter, Header, Hook, KIND_PROCESS_EXIT, ProcessExit};
 
 use crate::{
     emit::Run,
-    kernel::{Task, group_dead, now_boot_ns},
+    kernel::{Task, group_dead, now_boot_ns, says_group_dead},
     memory::{first_end, has_ended},
-    tally::{count_deed, end_untold, may_tell},
+    tally::{Doer, count_deed, end_untold, may_tell},
 };
 
 /// `sched_process_exit(struct task_struct *p, bool group_dead)`, or without the second argument
 /// (before 6.16).
 #[btf_tracepoint(function = "sched_process_exit")]
 fn process_exit(ctx: BtfTracePointContext) {
+    let Some(task) = Task::argument(&ctx, 0) else {
+        return Run::pass(Hook::ProcessExit);
+    };
+    if says_group_dead() && !group_dead(&ctx) {
+        return Run::pass(Hook::ProcessExit);
+    }
+    let doer = Doer::of(task);
     let Some(mut run) = Run::begin(Hook::ProcessExit) else {
         return;
     };
-    let Some(task) = Task::argument(&ctx, 0) else {
-        return run.end(Counter::Filtered);
-    };
-    let is_last = match group_dead(&ctx) {
-        Some(dead) => dead,
-        None => is_last_by_count(task).unwrap_or(false),
-    };
-    if !is_last {
+    if !says_group_dead() && !is_last_by_count(task).unwrap_or(false) {
         return run.end(Counter::Filtered);
     }
-    count_deed(&mut run, task);
-    if !may_tell(&mut run) {
+    count_deed(&mut run, doer);
+    if !may_tell(&mut run, doer) {
         return end_untold(run);
     }
     tell(run, task);

@@ -7,7 +7,7 @@ use hostmedic_abi::{Counter, Hook};
 use crate::{
     emit::Run,
     kernel::Task,
-    tally::{count_deed, end_untold},
+    tally::{Doer, count_deed, end_untold},
 };
 
 /// `sched_process_fork(struct task_struct *parent, struct task_struct *child)`.
@@ -22,6 +22,6 @@ fn process_fork(ctx: BtfTracePointContext) {
     if child.tgid() != child.tid() {
         return run.end(Counter::Filtered);
     }
-    count_deed(&mut run, parent);
+    count_deed(&mut run, Doer::of(parent));
     end_untold(run);
 }

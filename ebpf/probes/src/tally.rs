@@ -16,7 +16,7 @@ use hostmedic_abi::{Counter, DiskSeat, DiskSeats, DropSeat, DropSeats, FlowKey, 
 
 use crate::{
     emit::{MMAPABLE, Run, cpu},
-    kernel::{Cgroup, Task, now_boot_ns, now_tick, tick_ns},
+    kernel::{Cgroup, Task, now_boot_ns},
 };
 
 /// Signals by cgroup; forks, execs and exits of the cgroups that have left their seats.
@@ -62,27 +62,54 @@ pub fn count_signal(key: Key) -> bool {
     add(&PROCESSES, key, 1, 0)
 }
 
-/// Counts what `task` did, in the seat of the run's hook; the id of its cgroup, 0 when unknown.
+/// Who did something. Read before a run begins: that lies where caches are cold, and the processor waits
+/// for it while it fetches the rest of the program.
+#[derive(Clone, Copy)]
+pub struct Doer {
+    /// The running task.
+    task: Task,
+    /// Of its cgroup.
+    serial: u64,
+}
+
+impl Doer {
+    /// The running task, with its cgroup of now.
+    #[inline(always)]
+    pub fn of(task: Task) -> Self {
+        Self {
+            task,
+            serial: serial_of(task.cgroup()),
+        }
+    }
+}
+
+/// A cgroup's serial number; another one than any cgroup has, where the walk broke off.
 #[inline(always)]
-pub fn count_deed(run: &mut Run, task: Task) -> u64 {
-    let cgroup = task.cgroup();
-    let serial = cgroup.map_or(u64::MAX, Cgroup::serial);
+fn serial_of(cgroup: Option<Cgroup>) -> u64 {
+    cgroup.map_or(u64::MAX, Cgroup::serial)
+}
+
+/// Counts what somebody did in the seat of the run's hook; the id of its cgroup, 0 when unknown.
+#[inline(always)]
+pub fn count_deed(run: &mut Run, doer: Doer) -> u64 {
     // A seat nobody has taken yet has the serial number of the root.
-    if run.seat().serial != serial || run.seat().cgroup_id == 0 {
-        give_seat(run, cgroup, serial);
+    if run.seat().serial != doer.serial || run.seat().cgroup_id == 0 {
+        give_seat(run, doer.task);
     }
     run.seat().count += 1;
     run.seat().cgroup_id
 }
 
-/// Gives the seat of the run's hook to a cgroup. Not inline, as `read_mode`.
+/// Gives the seat of the run's hook to a task's cgroup, which is read once more: number and id must be
+/// of one cgroup. Not inline, as `emit::goes_on`.
 #[inline(never)]
-fn give_seat(run: &mut Run, cgroup: Option<Cgroup>, serial: u64) {
+fn give_seat(run: &mut Run, task: Task) {
     let left = *run.seat();
+    let cgroup = task.cgroup();
     let cgroup_id = cgroup.map_or(0, Cgroup::id);
     let seat = run.seat();
     sit(&mut seat.count, &mut seat.cgroup_id, cgroup_id);
-    (seat.serial, seat.untold, seat.refused_until_tick) = (serial, 0, 0);
+    (seat.serial, seat.untold, seat.refused_until_charged_ns) = (serial_of(cgroup), 0, 0);
     let key = Key::of(run.hook(), left.cgroup_id);
     if left.count > 0 && !add(&PROCESSES, key, left.count, 0) {
         run.found_no_room(left.untold);
@@ -158,24 +185,23 @@ fn sit(count: &mut u64, name: &mut u64, newcomer: u64) {
 }
 
 /// Whether what was counted may be told as well, as [`is_within_share`] says. The seat remembers a
-/// refusal until about the tick at which the next token is due: to read the clock would cost more
-/// than all the rest, and the tick is a plain load.
+/// refusal until about the moment at which the next token is due, on the clock that the scheduler charges
+/// tasks by: to read another would cost as much as all the rest.
 #[inline(always)]
-pub fn may_tell(run: &mut Run) -> bool {
-    let tick = now_tick();
-    run.seat().refused_until_tick <= tick && ask_share(run, tick)
+pub fn may_tell(run: &mut Run, doer: Doer) -> bool {
+    let charged_ns = doer.task.charged_ns();
+    run.seat().refused_until_charged_ns <= charged_ns && ask_share(run, charged_ns)
 }
 
-/// Asks the share of the seat's cgroup. Not inline, as `read_mode`.
+/// Asks the share of the seat's cgroup. Not inline, as `emit::goes_on`.
 #[inline(never)]
-fn ask_share(run: &mut Run, tick: u64) -> bool {
+fn ask_share(run: &mut Run, charged_ns: u64) -> bool {
     let hook = run.hook();
     let seat = run.seat();
     let now = now_boot_ns();
     let token = take_token(hook, seat.cgroup_id, now);
-    // Rounded down, so that no token waits for a tick; who comes early is refused by the clock.
-    let wait_ns = token.next_boot_ns.saturating_sub(now);
-    seat.refused_until_tick = tick + wait_ns.checked_div(tick_ns()).unwrap_or(0);
+    // The charge is behind, so who comes when this is over may be early, and is refused by the clock.
+    seat.refused_until_charged_ns = charged_ns + token.next_boot_ns.saturating_sub(now);
     token.is_taken
 }
 

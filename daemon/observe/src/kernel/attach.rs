@@ -41,8 +41,6 @@ pub(crate) struct Constants {
     pub(crate) rss_stride: u32,
     /// `DROP_REASON_MIN`.
     pub(crate) drop_reason_min: u32,
-    /// `TICK_NS`.
-    pub(crate) tick_ns: u64,
     /// `ROWS_AT`.
     pub(crate) rows_at: u64,
     /// `EPHEMERAL_LOW` and `EPHEMERAL_HIGH`.
@@ -75,7 +73,6 @@ impl<'a> Loader<'a> {
         numbers.set("NONCE_LOW", *low);
         numbers.set("NONCE_HIGH", *high);
         numbers.set("RSS_STRIDE", u64::from(constants.rss_stride));
-        numbers.set("TICK_NS", constants.tick_ns);
         numbers.set("ROWS_AT", constants.rows_at);
         numbers.set("DROP_REASON_MIN", u64::from(constants.drop_reason_min));
         numbers.set("EPHEMERAL_LOW", u64::from(constants.ephemeral.0));

@@ -10,6 +10,8 @@ pub(crate) enum Group {
     Cgroup,
     /// How its process ends.
     Exit,
+    /// When the scheduler last charged it for its time.
+    Charge,
     /// How the kernel ranks it when memory runs out.
     Score,
     /// How much memory it has resident.
@@ -78,18 +80,19 @@ const fn field(
 }
 
 use Group::{
-    Cgroup, Disk, Exit, Interface, Issuer, Latency, Mce, NewDisk, OldDisk, Oom, Packet, Rss, Score,
-    Siginfo, Sock, SockV6, Super, Task, Tree, Writeback,
+    Cgroup, Charge, Disk, Exit, Interface, Issuer, Latency, Mce, NewDisk, OldDisk, Oom, Packet,
+    Rss, Score, Siginfo, Sock, SockV6, Super, Task, Tree, Writeback,
 };
 
 /// Every field, as in the headers that the probes' files name.
 #[rustfmt::skip]
-pub(crate) const FIELDS: [Field; 68] = [
+pub(crate) const FIELDS: [Field; 69] = [
     field("OFF_TASK_TGID", "task_struct", "tgid", 4, &[Task]),
     field("OFF_TASK_PID", "task_struct", "pid", 4, &[Task]),
     field("OFF_TASK_LEADER", "task_struct", "group_leader", 8, &[Task]),
     field("OFF_TASK_START", "task_struct", "start_boottime", 8, &[Task]),
     field("OFF_TASK_COMM", "task_struct", "comm", 8, &[Task]),
+    field("OFF_TASK_CHARGED", "task_struct", "se.exec_start", 8, &[Charge]),
     field("OFF_TASK_CGROUPS", "task_struct", "cgroups", 8, &[Cgroup]),
     field("OFF_CSS_SET_DFL", "css_set", "dfl_cgrp", 8, &[Cgroup]),
     field("OFF_CGROUP_SERIAL", "cgroup", "self.serial_nr", 8, &[Cgroup]),

@@ -125,8 +125,8 @@ impl Judge<'_> {
 
     fn fate(&self, info: &Info) -> Fate {
         use Group::{
-            Cgroup, Disk, Exit, Interface, Issuer, Latency, Mce, Oom, Packet, Siginfo, Sock,
-            SockV6, Super, Task, Tree, Writeback,
+            Cgroup, Charge, Disk, Exit, Interface, Issuer, Latency, Mce, Oom, Packet, Siginfo,
+            Sock, SockV6, Super, Task, Tree, Writeback,
         };
         let (Attach::Typed(point) | Attach::Raw(point) | Attach::Function(point)) = info.attach;
         match info.hook {
@@ -141,11 +141,11 @@ impl Judge<'_> {
             }
             Hook::ProcessExec => {
                 self.passes(point, &["task_struct", "_"])?;
-                self.trusts(&[Task, Cgroup])?;
+                self.trusts(&[Task, Cgroup, Charge])?;
             }
             Hook::ProcessExit => {
                 self.passes(point, &["task_struct"])?;
-                self.trusts(&[Task, Cgroup, Exit])?;
+                self.trusts(&[Task, Cgroup, Charge, Exit])?;
             }
             Hook::ProcessFork => {
                 self.passes(point, &["task_struct", "task_struct"])?;

@@ -15,7 +15,6 @@ use aya::{
 };
 use hostmedic_abi::{HOOKS, MODE_COUNT, MODE_SAMPLE, MODE_STREAM, ROWS_WORDS, VERSION};
 use hostmedic_model::loss::{Coverage, HookCounters, HookMode, HookReport, QueueCounters};
-use nix::time::{ClockId, clock_getres};
 use tokio::sync::mpsc::Sender;
 
 use super::{
@@ -127,7 +126,6 @@ impl Probes {
         let constants = Constants {
             rss_stride: kernel.rss_stride.clone().unwrap_or(0),
             drop_reason_min: kernel.reasons.first(),
-            tick_ns: tick_ns().unwrap_or(0),
             rows_at: seats::before_rows(&btf),
             ephemeral: ephemeral_ports().unwrap_or(EPHEMERAL),
         };
@@ -468,13 +466,6 @@ fn pin_in(loader: &mut Loader<'_>, directory: &std::path::Path) -> Result<(), St
         .map_err(|error| format!("cannot make {}: {error}", of_layout.display()))?;
     loader.pin_in(&of_layout);
     Ok(())
-}
-
-/// Nanoseconds of the kernel's tick, which is the resolution of its coarse clocks
-/// (`clock_getres(2)`).
-fn tick_ns() -> Option<u64> {
-    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).ok()?;
-    u64::try_from(Duration::from(tick).as_nanos()).ok()
 }
 
 /// `net.ipv4.ip_local_port_range`.

@@ -10,6 +10,7 @@ frozen! {
     OFF_TASK_TGID: u32;
     OFF_TASK_PID: u32;
     OFF_TASK_CGROUPS: u32;
+    OFF_TASK_CHARGED: u32;
     /// `sched_process_exit` says whether the whole group is dead.
     HAS_GROUP_DEAD: u8;
 }
@@ -98,6 +99,15 @@ impl Task {
     #[inline(always)]
     pub fn started_boot_ns(self) -> u64 {
         load(self.0, &OFF_TASK_START)
+    }
+
+    /// When the scheduler last charged it for its time, on the clock of the CPU it runs on (`rq_clock_task`
+    /// of kernel/sched/sched.h): for the running task the time of now, behind by a tick at most, or by a
+    /// second where ticks are off (`nohz_full`). The scheduler uses the field all the time, so it is in
+    /// the caches, which of `jiffies` and the clocks' own data nobody can say.
+    #[inline(always)]
+    pub fn charged_ns(self) -> u64 {
+        load(self.0, &OFF_TASK_CHARGED)
     }
 
     /// Name; the daemon has checked that it is aligned for words.
@@ -228,11 +238,17 @@ pub fn has_signals() -> bool {
     HAS_SIGNALS.load() != 0
 }
 
-/// What `sched_process_exit` says about the group being dead; `None` where it does not.
+/// Whether `sched_process_exit` says if the group is dead.
 #[inline(always)]
-pub fn group_dead(ctx: &impl Arguments) -> Option<bool> {
+pub fn says_group_dead() -> bool {
+    HAS_GROUP_DEAD.load() != 0
+}
+
+/// What it says, where it does.
+#[inline(always)]
+pub fn group_dead(ctx: &impl Arguments) -> bool {
     // A `bool` argument leaves the rest of its register undefined.
-    (HAS_GROUP_DEAD.load() != 0).then(|| ctx.number(1) & 0xff != 0)
+    ctx.number(1) & 0xff != 0
 }
 
 /// Whether the kernel sent the signal whose `struct kernel_siginfo` is argument 1. Two values are
