@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// The same by two authors of other trades who knew no more than that one.
     #[arg(long, default_value = "bench/data/outside.jsonl")]
     outside: PathBuf,
+    /// The same by two more, on call for web hosting and for databases.
+    #[arg(long, default_value = "bench/data/oncall.jsonl")]
+    oncall: PathBuf,
     /// Leave out what takes time: latency, building and memory.
     #[arg(long)]
     quality_only: bool,
@@ -74,6 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &args.last,
         &args.fresh,
         &args.outside,
+        &args.oncall,
     ];
     for incidents in sets {
         let shipped = shipped(args, incidents)?;

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use hostmedic_reason::matching::confidence::Coefficients;
+use hostmedic_reason::matching::confidence::{Coefficients, LEAD_ENOUGH};
 
 use super::{
     CalibrateArgs,
@@ -105,7 +105,7 @@ impl Fitted {
             margin,
         } = self.coefficients;
         format!(
-            "\n{which}: `P = 1 / (1 + exp(-({intercept} + {score} * score + {margin} * margin)))`, \
+            "\n{which}: `P = 1 / (1 + exp(-({intercept} + {score} * score + {margin} * min(margin, {LEAD_ENOUGH}))))`, \
              fitted on {} rows. On these rows:\n\n{}",
             self.rows, self.reliability
         )

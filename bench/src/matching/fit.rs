@@ -10,7 +10,7 @@ use super::rows::{Answer, Asked};
 
 /// Share of incidents that no playbook is for, and of those for which just the right one is lacking.
 const UNMATCHED_RATIO: f64 = 0.15;
-const LACKING_RATIO: f64 = 0.10;
+const LACKING_RATIO: f64 = 0.05;
 /// Folds of the cross-validation.
 const FOLDS: usize = 5;
 /// Keeps the fit finite where rows could be told apart without error.
@@ -54,7 +54,7 @@ pub(super) fn fit(answers: &[&Answer]) -> Coefficients {
         let mut gradient = beta.map(|value| RIDGE * value);
         let mut hessian = [[0.0; 3]; 3];
         for (row, weight) in answers.iter().zip(&weights) {
-            let x = [1.0, f64::from(row.score), f64::from(row.margin)];
+            let x = Coefficients::factors(row.score, row.margin);
             let p = coefficients(beta).probability(row.score, row.margin);
             let error = weight * (p - f64::from(u8::from(row.right)));
             for i in 0..3 {

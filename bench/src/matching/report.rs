@@ -88,10 +88,19 @@ pub(super) fn calibration(measured: &[Measured]) -> String {
 
 /// How well the checked-in probabilities hold for one library.
 pub(super) fn as_checked_in(measured: &Measured) -> String {
-    let answers: Vec<_> = measured.answers.iter().collect();
-    let judged = fit::judge(&answers, |answer: &Answer| answer.probability);
+    let mut answers: Vec<_> = measured.answers.iter().collect();
+    let judge = |answers: &[_]| fit::judge(answers, |answer: &Answer| answer.probability);
+    let judged = judge(&answers);
+    answers.retain(|answer| answer.asked != Asked::TakenOut);
+    let name = measured.shown.name();
     let mut out = format!("\n{CALIBRATION_HEAD}");
-    row(&mut out, measured.shown.name(), "as checked in", &judged);
+    row(&mut out, name, "as checked in", &judged);
+    row(
+        &mut out,
+        name,
+        "as checked in, nothing taken out",
+        &judge(&answers),
+    );
     out + "\n" + &reliability(&judged)
 }
 
@@ -99,13 +108,16 @@ fn row(out: &mut String, shown: &str, coefficients: &str, judged: &[Judged]) {
     let quality = fit::quality(judged);
     let _ = writeln!(
         out,
-        "| {shown} | {coefficients} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} |",
+        "| {shown} | {coefficients} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {} |",
         quality.ece,
         quality.brier,
         quality.precision,
         quality.coverage,
         quality.none_auroc,
-        quality.taken_out_auroc,
+        match quality.taken_out_auroc {
+            nothing if nothing.is_nan() => "-".to_owned(),
+            auroc => format!("{auroc:.3}"),
+        },
     );
 }
 

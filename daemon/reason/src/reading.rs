@@ -275,7 +275,13 @@ impl State {
             text: &case.reading.text,
             vector,
             admits: &|name| {
-                playbook(name).is_some_and(|known| matching::admits(known, &incident.subject))
+                let (subject, facts) = (&incident.subject, &self.facts);
+                playbook(name).is_some_and(|known| {
+                    // Beside one whose trigger holds; else people are told the nearest, whatever it counts.
+                    let is_out = chosen.is_some()
+                        && matching::counts_too_few(known, subject, facts, self.now);
+                    matching::admits(known, subject) && !is_out
+                })
             },
             evidence: &|name| Known {
                 trigger_fired: playbook(name).is_some_and(|known| {

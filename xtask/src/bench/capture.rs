@@ -66,8 +66,8 @@ impl Group {
     /// In turns, for throughput.
     fn contenders(self) -> &'static [Contender] {
         use Contender::{
-            Auditd, BpftraceDisk, BpftraceDrops, BpftraceProcess, Capture, CaptureLatency,
-            CaptureNoDrops, Medicd, Nobody, PerfRecordDisk, PerfRecordDrops, PerfRecordProcess,
+            Auditd, BpftraceDisk, BpftraceNetwork, BpftraceProcess, Capture, CaptureLatency,
+            CaptureNoDrops, Medicd, Nobody, PerfRecordDisk, PerfRecordNetwork, PerfRecordProcess,
             PerfTrace,
         };
         match self {
@@ -84,8 +84,8 @@ impl Group {
                 Nobody,
                 Capture,
                 CaptureNoDrops,
-                BpftraceDrops,
-                PerfRecordDrops,
+                BpftraceNetwork,
+                PerfRecordNetwork,
             ],
             Self::Disk => &[
                 Nobody,
@@ -100,11 +100,11 @@ impl Group {
     /// In turns, for the time of each BPF program.
     fn timed(self) -> &'static [Contender] {
         use Contender::{
-            BpftraceDisk, BpftraceDrops, BpftraceProcess, Capture, CaptureLatency, Empty,
+            BpftraceDisk, BpftraceNetwork, BpftraceProcess, Capture, CaptureLatency, Empty,
         };
         match self {
             Self::Exec => &[Empty, Capture, BpftraceProcess],
-            Self::Net => &[Empty, Capture, BpftraceDrops],
+            Self::Net => &[Empty, Capture, BpftraceNetwork],
             Self::Disk => &[Empty, CaptureLatency, BpftraceDisk],
         }
     }

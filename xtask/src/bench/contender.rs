@@ -46,8 +46,8 @@ pub(super) enum Contender {
     Medicd,
     /// bpftrace on the same hooks of processes: counts by cgroup, and prints programs.
     BpftraceProcess,
-    /// bpftrace on dropped packets, counts by reason.
-    BpftraceDrops,
+    /// bpftrace on the same hooks of the network: drops by reason, connections, resets, retransmits.
+    BpftraceNetwork,
     /// bpftrace on disk requests, times by device.
     BpftraceDisk,
     /// auditd with a rule for execve.
@@ -56,8 +56,8 @@ pub(super) enum Contender {
     PerfTrace,
     /// perf record on the same hooks of processes, which keeps them.
     PerfRecordProcess,
-    /// perf record on dropped packets.
-    PerfRecordDrops,
+    /// perf record on the same hooks of the network.
+    PerfRecordNetwork,
     /// perf record on disk requests.
     PerfRecordDisk,
     /// Programs without any instruction but their return: the floor of the kernel's clock.
@@ -65,8 +65,9 @@ pub(super) enum Contender {
 }
 
 use Contender::{
-    Auditd, BpftraceDisk, BpftraceDrops, BpftraceProcess, Capture, CaptureLatency, CaptureNoDrops,
-    Empty, Medicd, Nobody, PerfRecordDisk, PerfRecordDrops, PerfRecordProcess, PerfTrace,
+    Auditd, BpftraceDisk, BpftraceNetwork, BpftraceProcess, Capture, CaptureLatency,
+    CaptureNoDrops, Empty, Medicd, Nobody, PerfRecordDisk, PerfRecordNetwork, PerfRecordProcess,
+    PerfTrace,
 };
 
 /// Tracepoints of processes, which all watch.
@@ -77,7 +78,13 @@ const PROCESS: [&str; 5] = [
     "signal:signal_generate",
     "oom:mark_victim",
 ];
-const DROPS: [&str; 1] = ["skb:kfree_skb"];
+const NETWORK: [&str; 5] = [
+    "skb:kfree_skb",
+    "sock:inet_sock_set_state",
+    "tcp:tcp_send_reset",
+    "tcp:tcp_receive_reset",
+    "tcp:tcp_retransmit_skb",
+];
 const DISK: [&str; 2] = ["block:block_rq_issue", "block:block_rq_complete"];
 
 /// Tracepoints with an empty program each, in the order of the script.
@@ -110,10 +117,10 @@ impl Contender {
             CaptureNoDrops => "hostmedic capture without `packet_drop`",
             CaptureLatency => "hostmedic capture with disk latency",
             Medicd => "medicd, whole",
-            BpftraceProcess | BpftraceDrops | BpftraceDisk => "bpftrace",
+            BpftraceProcess | BpftraceNetwork | BpftraceDisk => "bpftrace",
             Auditd => "auditd, execve",
             PerfTrace => "perf trace",
-            PerfRecordProcess | PerfRecordDrops | PerfRecordDisk => "perf record",
+            PerfRecordProcess | PerfRecordNetwork | PerfRecordDisk => "perf record",
             Empty => "empty programs",
         }
     }
@@ -122,7 +129,7 @@ impl Contender {
     pub(super) fn script(self) -> Option<impl Iterator<Item = &'static str>> {
         let points: &[_] = match self {
             BpftraceProcess => &PROCESS,
-            BpftraceDrops => &DROPS,
+            BpftraceNetwork => &NETWORK,
             BpftraceDisk => &DISK,
             Empty => &EMPTY,
             _ => return None,
@@ -202,7 +209,7 @@ impl Starter<'_> {
             CaptureLatency => (self.capture(turn, &["disk-latency"]), Ready::Says("ready")),
             Medicd => self.medicd()?,
             BpftraceProcess => (self.bpftrace(SCRIPT_PROCESS)?, programs_of(&PROCESS)),
-            BpftraceDrops => (self.bpftrace(SCRIPT_DROPS)?, programs_of(&DROPS)),
+            BpftraceNetwork => (self.bpftrace(SCRIPT_NETWORK)?, programs_of(&NETWORK)),
             BpftraceDisk => (self.bpftrace(SCRIPT_DISK)?, programs_of(&DISK)),
             Empty => (self.bpftrace(&empty_script())?, programs_of(&EMPTY)),
             PerfTrace => {
@@ -211,7 +218,7 @@ impl Starter<'_> {
                 (self.perf(&words), Ready::PerfEvents(PROCESS.len()))
             }
             PerfRecordProcess => self.perf_record(&PROCESS),
-            PerfRecordDrops => self.perf_record(&DROPS),
+            PerfRecordNetwork => self.perf_record(&NETWORK),
             PerfRecordDisk => self.perf_record(&DISK),
         };
         let log = self.work.join("contender.log");
@@ -366,8 +373,12 @@ tracepoint:oom:mark_victim { printf("oom %d\n", args->pid); }
 interval:s:900 { exit(); }
 "#;
 
-const SCRIPT_DROPS: &str = r"
+const SCRIPT_NETWORK: &str = r"
 tracepoint:skb:kfree_skb { @drop[cgroup, args->reason] = count(); }
+tracepoint:sock:inet_sock_set_state /args->newstate == 1/ { @flow[cgroup, args->dport] = count(); }
+tracepoint:tcp:tcp_send_reset { @sent[cgroup] = count(); }
+tracepoint:tcp:tcp_receive_reset { @received[cgroup] = count(); }
+tracepoint:tcp:tcp_retransmit_skb { @again[cgroup] = count(); }
 interval:s:900 { exit(); }
 ";
 
@@ -441,7 +452,7 @@ mod tests {
     fn scripts_have_their_tracepoints_in_order() {
         let scripts = [
             (BpftraceProcess, SCRIPT_PROCESS.to_owned()),
-            (BpftraceDrops, SCRIPT_DROPS.to_owned()),
+            (BpftraceNetwork, SCRIPT_NETWORK.to_owned()),
             (BpftraceDisk, SCRIPT_DISK.to_owned()),
             (Empty, empty_script()),
         ];

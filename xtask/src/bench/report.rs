@@ -133,6 +133,17 @@ impl Report {
         self.absent.extend(more.absent);
     }
 
+    /// Time that all programs of a contender take for one operation of a load beyond empty ones, as far
+    /// as their floors are known; `None` where it has none that were timed.
+    pub(super) fn bpf_ns_each(&self, load: Load, contender: Contender) -> Option<f64> {
+        let of = |row: &&HookRow| row.load == load && row.contender == contender;
+        let each = self.hooks.iter().filter(of).map(|row| {
+            row.beyond_ns
+                .map_or(0.0, |beyond| beyond.median * row.runs_each)
+        });
+        each.reduce(|sum, ns| sum + ns)
+    }
+
     /// Turns of one contender beside one load, by round.
     pub(super) fn turns_of(&self, load: Load, contender: Contender) -> BTreeMap<u32, Turn> {
         let of = |turn: &&Turn| turn.load == load && turn.contender == contender;

@@ -1,6 +1,6 @@
 //! The report as Markdown, which reads well in a terminal, too.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{
     cost::HookRow,
@@ -94,8 +94,12 @@ fn hooks(text: &mut String, report: &Report) {
         let _ = writeln!(text, "{}", hook_row(row));
     }
     text.push_str("\n| load | whose | BPF time each, beyond empty programs |\n|---|---|--:|\n");
-    for (load, whose, ns) in sums(&report.hooks) {
-        let _ = writeln!(text, "| {} | {whose} | {ns:.0} ns |", load.words());
+    let of_row = |row: &HookRow| (row.load, row.contender);
+    let each: BTreeSet<_> = report.hooks.iter().map(of_row).collect();
+    for (load, contender) in each {
+        let ns = report.bpf_ns_each(load, contender).unwrap_or_default();
+        let (load, whose) = (load.words(), contender.words());
+        let _ = writeln!(text, "| {load} | {whose} | {ns:.0} ns |");
     }
 }
 
@@ -116,27 +120,6 @@ fn hook_row(row: &HookRow) -> String {
         spread(row.floor_ns),
         spread(row.beyond_ns),
     )
-}
-
-/// Time that all programs of a contender take for one operation of a load, as far as their floors
-/// are known.
-fn sums(hooks: &[HookRow]) -> Vec<(Load, &'static str, f64)> {
-    let mut sums: Vec<(Load, &'static str, f64)> = Vec::new();
-    for row in hooks {
-        let ns = row
-            .beyond_ns
-            .map_or(0.0, |beyond| beyond.median * row.runs_each);
-        let whose = row.contender.words();
-        match sums
-            .iter_mut()
-            .find(|(load, who, _)| (*load, *who) == (row.load, whose))
-        {
-            Some((.., sum)) => *sum += ns,
-            None => sums.push((row.load, whose, ns)),
-        }
-    }
-    sums.sort_by_key(|(load, ..)| *load);
-    sums
 }
 
 #[cfg(test)]

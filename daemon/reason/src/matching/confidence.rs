@@ -23,6 +23,8 @@ const PRIOR: Record = Record {
     helped: 4,
     failed: 1,
 };
+/// A lead beyond this tells no more (`docs/matching.md`).
+pub const LEAD_ENOUGH: f32 = 0.4;
 /// How far the record and the recurrence may raise the log odds together: 0.85 becomes 0.90, and
 /// what is far below can never act because of them.
 const RAISE_MAX: f64 = 0.5;
@@ -44,7 +46,7 @@ pub struct Coefficients {
     pub intercept: f64,
     /// Per unit of the score.
     pub score: f64,
-    /// Per unit of the lead over the best other playbook.
+    /// Per unit of the lead over the best other playbook, as far as [`LEAD_ENOUGH`].
     pub margin: f64,
 }
 
@@ -52,9 +54,13 @@ impl Coefficients {
     /// The probability that a playbook of this `score` and `margin` is right. The margin is
     /// negative for all but the best.
     pub fn probability(&self, score: f32, margin: f32) -> f64 {
-        let log_odds =
-            self.intercept + self.score * f64::from(score) + self.margin * f64::from(margin);
-        ratio(log_odds)
+        let [one, score, lead] = Self::factors(score, margin);
+        ratio(self.intercept * one + self.score * score + self.margin * lead)
+    }
+
+    /// What the coefficients are multiplied with, in their order.
+    pub fn factors(score: f32, margin: f32) -> [f64; 3] {
+        [1.0, f64::from(score), f64::from(margin.min(LEAD_ENOUGH))]
     }
 }
 

@@ -29,5 +29,5 @@ mod wording;
 pub(crate) use checker::check;
 pub use coefficients::{COEFFICIENTS, COEFFICIENTS_WITH_EXAMPLES};
 pub(crate) use filter::admits;
-pub(crate) use trigger::{Match, choose, holds, rests_on};
+pub(crate) use trigger::{Match, choose, counts_too_few, holds, rests_on};
 pub(crate) use truth::unheard;

@@ -7,7 +7,7 @@ use hostmedic_model::{
     time::At,
 };
 
-use super::truth::{Truth, truth};
+use super::truth::{Truth, heard, truth};
 use crate::facts::Facts;
 
 /// What was found.
@@ -76,6 +76,28 @@ pub(crate) fn holds(playbook: &Playbook, subject: &Subject, facts: &Facts, now: 
             .all(|condition| truth(condition, subject, facts, now) == Truth::No)
 }
 
+/// Whether a playbook counts signals of which some were heard, but surely not enough. Words cannot count:
+/// a first time reads like a second.
+pub(crate) fn counts_too_few(
+    playbook: &Playbook,
+    subject: &Subject,
+    facts: &Facts,
+    now: At,
+) -> bool {
+    playbook.trigger.iter().any(|condition| match condition {
+        Condition::Signal {
+            kind,
+            at_least,
+            within,
+            only,
+        } if *at_least > 1 => {
+            let (sure, _) = heard(*kind, *within, only.as_ref(), subject, facts, now);
+            sure > 0 && truth(condition, subject, facts, now) == Truth::No
+        }
+        _ => false,
+    })
+}
+
 /// What a trigger knows about the case: how many conditions hold where it does.
 fn weight(playbook: &Playbook) -> usize {
     playbook.trigger.iter().map(Condition::weight).sum()
@@ -87,4 +109,49 @@ pub(crate) fn rests_on(playbook: &Playbook, measure: Measure) -> bool {
     conditions.into_iter().any(|condition| {
         matches!(condition, Condition::Above { measure: of, .. } | Condition::Below { measure: of, .. } if *of == measure)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::time::Duration;
+
+    use hostmedic_model::{
+        signal::{Fact, Signal},
+        subject::UnitName,
+    };
+
+    use super::*;
+
+    #[test]
+    fn too_few_is_some_and_surely_not_enough() {
+        let text = include_str!("../../../../playbooks/unit-watchdog-repeat.yaml");
+        let playbook = crate::playbook::parse("unit-watchdog-repeat.yaml", text).unwrap();
+        let unit = Subject::Unit(UnitName::new("api.service").unwrap());
+        let at = |s: u64| At::default().plus(Duration::from_secs(s));
+        let mut facts = Facts::default();
+        facts.begin(at(0));
+        let check = |facts: &Facts, s: u64, expected: bool| {
+            let found = counts_too_few(&playbook, &unit, facts, at(s));
+            assert_eq!(found, expected, "at {s} s");
+        };
+        let hang = |facts: &mut Facts, s: u64| {
+            facts.learn_signal(&Signal {
+                at: at(s),
+                subject: unit.clone(),
+                fact: Fact::UnitWatchdog,
+            });
+        };
+        // None is not too few: what the text says may be news to us.
+        check(&facts, 5000, false);
+        hang(&mut facts, 1000);
+        // Before we listened there may have been another one.
+        check(&facts, 1001, false);
+        check(&facts, 4000, true);
+        hang(&mut facts, 4001);
+        check(&facts, 4002, false);
+        // The first is more than an hour ago by now.
+        check(&facts, 4700, true);
+    }
 }
