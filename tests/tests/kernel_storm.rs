@@ -127,7 +127,7 @@ fn a_million_drops_lose_no_kill() {
                 assert_eq!(child.wait().unwrap().signal(), Some(9));
                 pids.push(child.id());
             } else {
-                thread::sleep(std::time::Duration::from_millis(20));
+                thread::sleep(Duration::from_millis(20));
             }
         }
         flood.join().unwrap();

@@ -232,7 +232,11 @@ mod tests {
 
     fn answer(score: f32, right: bool) -> Answer {
         Answer {
-            asked: if right { Asked::Right } else { Asked::TakenOut },
+            asked: if right {
+                Asked::Right
+            } else {
+                Asked::NeverThere
+            },
             group: format!("{score}"),
             score,
             margin: score / 2.0,
