@@ -67,7 +67,11 @@ fn every_case_decides_the_same_with_the_text_matcher() {
                 // Where no trigger holds, people are told what is nearest instead of nothing.
                 let told =
                     why.contains("`no playbook fits`") && why.contains("nearest by its text");
-                if !told {
+                // A neighbour's case: the text may have people asked before its playbook acts.
+                let asked = !case.expect.matches.value
+                    && case.expect.playbook.is_some()
+                    && why.contains("expected act, but: propose");
+                if !told && !asked {
                     wrong.push(format!("{name}: {why}"));
                 }
             }
