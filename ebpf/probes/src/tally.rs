@@ -190,7 +190,10 @@ fn sit(count: &mut u64, name: &mut u64, newcomer: u64) {
 #[inline(always)]
 pub fn may_tell(run: &mut Run, doer: Doer) -> bool {
     let charged_ns = doer.task.charged_ns();
-    run.seat().refused_until_charged_ns <= charged_ns && ask_share(run, charged_ns)
+    let refused_ns = run.seat().refused_until_charged_ns.wrapping_sub(charged_ns);
+    // No refusal lasts longer than a token takes: where one seems to, that clock was set back.
+    let is_refused = refused_ns != 0 && refused_ns <= SHARE_INTERVAL_NS;
+    !is_refused && ask_share(run, charged_ns)
 }
 
 /// Asks the share of the seat's cgroup. Not inline, as `emit::goes_on`.
