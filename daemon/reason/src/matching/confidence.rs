@@ -12,8 +12,8 @@ use hostmedic_model::{matched::MatchRoute, playbook::Playbook};
 pub const ACT_MIN: f64 = 0.90;
 /// From here it is proposed.
 pub const PROPOSE_MIN: f64 = 0.85;
-/// Below this no playbook is said to fit. On the labelled texts, with three in ten unmatched, the
-/// best one was right for at most one in four of those below.
+/// Below this no playbook is said to fit. On the labelled texts, with one in five unmatched, the
+/// best one was right for one in five of those below.
 pub const INFORM_MIN: f64 = 0.30;
 /// Two whose scores are nearer than this fit equally well.
 pub const TIE_SCORE: f32 = 0.01;
@@ -60,7 +60,13 @@ impl Coefficients {
 
     /// What the coefficients are multiplied with, in their order.
     pub fn factors(score: f32, margin: f32) -> [f64; 3] {
-        [1.0, f64::from(score), f64::from(margin.min(LEAD_ENOUGH))]
+        // `min` would make a lead of what is no number.
+        let lead = if margin > LEAD_ENOUGH {
+            LEAD_ENOUGH
+        } else {
+            margin
+        };
+        [1.0, f64::from(score), f64::from(lead)]
     }
 }
 
@@ -223,6 +229,14 @@ mod tests {
     #[test]
     fn without_a_record_the_probability_stands() {
         assert_eq!(value(0.91, 0, 0, 0), 0.91);
+    }
+
+    #[test]
+    fn a_lead_counts_up_to_enough_and_none_is_no_lead() {
+        let of = |margin| crate::matching::COEFFICIENTS.probability(1.0, margin);
+        assert!(of(-0.2) < of(0.1) && of(0.1) < of(LEAD_ENOUGH));
+        assert_eq!(of(LEAD_ENOUGH), of(1.3));
+        assert!(of(f32::NAN).is_nan());
     }
 
     #[test]
