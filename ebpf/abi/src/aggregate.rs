@@ -116,14 +116,15 @@ pub struct Row {
 #[repr(C)]
 pub struct Seat {
     /// Serial number of the cgroup, by which the hook knows it again: no other has had it since the
-    /// boot, and it is read more cheaply than the id.
-    pub serial: u64,
+    /// boot, and it is read more cheaply than the id. All its bits are inverted, so that zero, in a seat
+    /// that nobody has taken yet, is no cgroup's.
+    pub inverted_serial: u64,
     /// cgroup v2 id; 0 when unknown.
     pub cgroup_id: u64,
     /// How many that are not in `PROCESSES` yet.
     pub count: u64,
-    /// How many of those were only counted.
-    pub untold: u64,
+    /// How many of those were also told, each by an event.
+    pub told: u64,
     /// Before which no event is within the cgroup's share, on the clock by which the scheduler charges
     /// this CPU's tasks (`rq_clock_task` of kernel/sched/sched.h).
     pub refused_until_charged_ns: u64,

@@ -7,6 +7,10 @@
 /// High half of each such word.
 pub const FROZEN_MARK: u32 = 0x6d65_6469;
 
+/// The same, of an offset that is only added to the base of one load, by the two instructions that
+/// follow: the daemon may write it into the load itself.
+pub const FIELD_MARK: u32 = 0x6d65_6466;
+
 /// The word that stands for the number `name`: [`FROZEN_MARK`], and the name's FNV-1a hash (Fowler,
 /// Noll and Vo; 32 bits).
 pub const fn frozen_word(name: &str) -> u64 {
@@ -16,5 +20,14 @@ pub const fn frozen_word(name: &str) -> u64 {
         hash = (hash ^ bytes[at] as u32).wrapping_mul(0x0100_0193);
         at += 1;
     }
-    ((FROZEN_MARK as u64) << 32) | hash as u64
+    marked(FROZEN_MARK, hash)
+}
+
+/// The word of the same number with [`FIELD_MARK`].
+pub const fn field_word(word: u64) -> u64 {
+    marked(FIELD_MARK, word as u32)
+}
+
+const fn marked(mark: u32, hash: u32) -> u64 {
+    ((mark as u64) << 32) | hash as u64
 }

@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Layout version of all events and maps. Raised when a field changes its meaning or place, so
 /// that a daemon never reads counters that an older one left pinned.
-pub const VERSION: u16 = 8;
+pub const VERSION: u16 = 9;
 
 /// [`crate::OomVictim`].
 pub const KIND_OOM_VICTIM: u32 = 1;

@@ -29,7 +29,7 @@ pub use aggregate::{
 };
 pub use attestation::{Attestation, FILLED_CGROUP, FILLED_EXIT, FILLED_SCORE, FILLED_TASK};
 pub use cgroup_change::{CGROUP_ATTACHED, CGROUP_MADE, CGROUP_REMOVED, CgroupChange, PATH_LEN};
-pub use frozen::{FROZEN_MARK, frozen_word};
+pub use frozen::{FIELD_MARK, FROZEN_MARK, field_word, frozen_word};
 pub use header::*;
 pub use hooks::*;
 pub use hung_task::{HungTask, RcuStall};

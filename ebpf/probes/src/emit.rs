@@ -7,7 +7,7 @@
 //! target has no atomic add; a hook's program never interrupts itself on its CPU (the kernel skips
 //! such a run and counts it in `recursion_misses`), so plain additions are exact.
 
-use core::mem::MaybeUninit;
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::{
     btf_maps::{Array, PerCpuArray, RingBuf},
@@ -89,26 +89,59 @@ impl Run {
     /// counted, too.
     #[inline(always)]
     pub fn begin(hook: Hook) -> Option<Self> {
+        let run = Self::of(hook)?;
+        let is_unusual = run.is_unusual() != 0;
+        run.add(Counter::Seen);
+        (!is_unusual || goes_on(run.row, hook)).then_some(run)
+    }
+
+    /// A run of which nothing is counted yet.
+    #[inline(always)]
+    pub fn of(hook: Hook) -> Option<Self> {
         let rows = COUNTS.get_ptr_mut(cpu())?;
-        let run = Self {
-            // SAFETY: this CPU's element, in which the rows are; the hook names one of them. The
-            // pointer lives as long as the map.
-            row: unsafe {
-                let rows = rows.byte_add(ROWS_AT.word() as usize).cast::<Rows>();
-                &raw mut (*rows)[hook as usize]
-            },
-            hook,
+        // SAFETY: this CPU's element, in which the rows are; the hook names one of them. The pointer
+        // lives as long as the map. The sum is made out of the compiler's sight: it would reach each of
+        // the row's words from the first row on, and distances of 128 bytes and more make instructions
+        // longer.
+        let row = unsafe {
+            let rows = rows.cast::<Rows>();
+            let mut row = &raw mut (*rows)[hook as usize];
+            asm!(
+                "{row} += {before}",
+                row = inout(reg) row,
+                before = in(reg) ROWS_AT.word(),
+                options(pure, nomem, nostack, preserves_flags),
+            );
+            row
         };
-        let seen = run.add(Counter::Seen);
-        // The daemon changes the mode seldom, and its map lies far from the row; but a hook that does less
-        // must hear at once that it may do all again, however seldom it runs, also from a row that an
-        // earlier daemon left.
+        Some(Self { row, hook })
+    }
+
+    /// Zero if the hook does all and this is none of the runs that look whether that still holds. The
+    /// daemon changes the mode seldom, and its map lies far from the row; but a hook that does less must
+    /// hear at once that it may do all again, however seldom it runs, also from a row that an earlier
+    /// daemon left.
+    ///
+    /// A number, to be joined with others before it decides anything: what decides is one jump then, and
+    /// the processor foresees jumps badly where it comes seldom.
+    #[inline(always)]
+    pub fn is_unusual(&self) -> u64 {
+        const { assert!(MODE_STREAM == 0 && MODE_READ_EVERY.is_power_of_two()) };
         // SAFETY: as in `add`.
-        let is_reduced = unsafe { (*run.row).mode } != u64::from(MODE_STREAM);
-        if (is_reduced || seen % u64::from(MODE_READ_EVERY) == 0) && !goes_on(run.row, hook) {
-            return None;
-        }
-        Some(run)
+        let (mode, seen) = unsafe {
+            (
+                (*self.row).mode,
+                (*self.row).outcomes[Counter::Seen as usize],
+            )
+        };
+        mode | is_zero(seen & u64::from(MODE_READ_EVERY - 1))
+    }
+
+    /// Counts a run that is usual, and leaves no event.
+    #[inline(always)]
+    pub fn end_usual(self, outcome: Counter) {
+        self.add(Counter::Seen);
+        self.add(outcome);
     }
 
     /// Counts a run of `hook` that saw no event. Not inline, as `goes_on`.
@@ -196,15 +229,13 @@ impl Run {
         }
     }
 
-    /// Adds one; returns the sum.
+    /// Adds one.
     #[inline(always)]
-    fn add(&self, counter: Counter) -> u64 {
+    fn add(&self, counter: Counter) {
         // SAFETY: points into this CPU's row, which lives as long as the map, and no other
         // program writes it; the column is within the row by its type.
         unsafe {
-            let column = &mut (*self.row).outcomes[counter as usize];
-            *column += 1;
-            *column
+            (*self.row).outcomes[counter as usize] += 1;
         }
     }
 }
@@ -226,6 +257,12 @@ fn goes_on(row: *mut Row, hook: Hook) -> bool {
         row.outcomes[Counter::SampledOut as usize] += 1;
     }
     goes_on
+}
+
+/// 1 for zero, 0 for a number below half of all: without a jump.
+#[inline(always)]
+pub fn is_zero(number: u64) -> u64 {
+    number.wrapping_sub(1) >> 63
 }
 
 /// Whether the reader of everyday events is woken: before the ring is full, and not before it is worth

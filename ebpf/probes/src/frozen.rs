@@ -7,6 +7,8 @@
 
 use core::{arch::asm, marker::PhantomData};
 
+use hostmedic_abi::field_word;
+
 /// A number of which only the word is known here.
 pub struct Frozen<T, const WORD: u64>(PhantomData<T>);
 
@@ -49,7 +51,41 @@ macro_rules! load_as {
     };
 }
 
-load_as!(u8, u32, u64);
+load_as!(u32, u64);
+
+impl<const WORD: u64> Frozen<bool, WORD> {
+    /// Whether it is another number than zero.
+    #[inline(always)]
+    pub fn load(&self) -> bool {
+        self.word() != 0
+    }
+}
+
+impl<const WORD: u64> Frozen<u32, WORD> {
+    /// The eight bytes at this offset from `base`, as one load where the daemon can write the offset into
+    /// it: most of what a hook does is such loads, and each instruction less is one less to fetch.
+    ///
+    /// # Safety
+    /// As `base.byte_add(offset).cast::<u64>().read_volatile()`.
+    #[inline(always)]
+    pub unsafe fn field_of(&self, base: *const u8) -> u64 {
+        let field;
+        // SAFETY: reads what the caller says may be read. The register of the result is set first, so
+        // it is not the one of `base`; the daemon relies on both (`field_word`).
+        unsafe {
+            asm!(
+                "{field} = {word} ll",
+                "{field} += {base}",
+                "{field} = *(u64 *)({field} + 0)",
+                base = in(reg) base,
+                field = out(reg) field,
+                word = const field_word(WORD),
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+        field
+    }
+}
 
 /// Declares such numbers by name.
 macro_rules! frozen {

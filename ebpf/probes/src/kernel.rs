@@ -13,7 +13,7 @@ mod net;
 mod storage;
 mod task;
 
-use core::ptr::read_volatile;
+use core::{mem::transmute_copy, ptr::read_volatile};
 
 use aya_ebpf::{
     btf_maps::Array,
@@ -49,7 +49,7 @@ static LATE: Array<u32, { LATES as usize }> = Array::new();
 
 frozen! {
     /// Exec has to remember processes, because `mark_victim` names only a thread id.
-    KEEP_RECENT: u8;
+    KEEP_RECENT: bool;
 }
 
 frozen! {
@@ -61,7 +61,7 @@ frozen! {
 /// Whether exec has to remember processes here.
 #[inline(always)]
 pub fn keep_recent() -> bool {
-    KEEP_RECENT.load() != 0
+    KEEP_RECENT.load()
 }
 
 /// Whether the running thread bears the name of the one that attests.
@@ -177,7 +177,12 @@ fn hop<const WORD: u64>(base: Object, offset: &Frozen<u32, WORD>) -> Option<Obje
 /// The field at `offset` of the kernel object at `base`.
 #[inline(always)]
 fn load<T: Copy, const WORD: u64>(base: Object, offset: &Frozen<u32, WORD>) -> T {
-    load_at(base, offset.word() as usize)
+    if const { size_of::<T>() == size_of::<u64>() } {
+        // SAFETY: as in `load_at`, and `T` is as long as what is read.
+        unsafe { transmute_copy(&offset.field_of(base)) }
+    } else {
+        load_at(base, offset.word() as usize)
+    }
 }
 
 /// The field `at` bytes into the kernel object at `base`; `at` must come from frozen numbers.

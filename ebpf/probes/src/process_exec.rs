@@ -1,13 +1,13 @@
 //! `sched:sched_process_exec`: a process now runs another program.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use hostmedic_abi::{Header, Hook, KIND_PROCESS_EXEC, ProcessExec};
+use hostmedic_abi::{Counter, Header, Hook, KIND_PROCESS_EXEC, ProcessExec};
 
 use crate::{
     emit::Run,
     kernel::{Arguments as _, Task, keep_recent, now_boot_ns},
     memory::{Recent, remember},
-    tally::{Doer, count_deed, end_untold, may_tell},
+    tally::{Doer, count_deed, count_usual, may_ask, may_tell, tell_deed},
 };
 
 /// `sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)`. The
@@ -18,21 +18,35 @@ fn process_exec(ctx: BtfTracePointContext) {
         return Run::pass(Hook::ProcessExec);
     };
     let doer = Doer::of(task);
+    let Some(mut run) = Run::of(Hook::ProcessExec) else {
+        return;
+    };
+    let unusual = may_ask(&mut run, doer);
+    // Where processes have to be remembered, each is.
+    if keep_recent() || !count_usual(run, doer, unusual) {
+        exec(doer, ctx.number(1) as u32);
+    }
+}
+
+/// A process runs another program, and it cannot only be counted as the ones before.
+#[inline(never)]
+fn exec(doer: Doer, old_pid: u32) {
     let Some(mut run) = Run::begin(Hook::ProcessExec) else {
         return;
     };
     let cgroup_id = count_deed(&mut run, doer);
     if keep_recent() {
-        keep(task, cgroup_id);
+        keep(doer.task(), cgroup_id);
     }
-    if !may_tell(&mut run, doer) {
-        return end_untold(run);
+    if may_tell(&mut run, doer) {
+        tell(run, doer.task(), old_pid);
+    } else {
+        run.end(Counter::Aggregated);
     }
-    tell(run, task, ctx.number(1) as u32);
 }
 
-/// Remembers the process for kernels whose `mark_victim` names only a thread. Not inline, as `tell`.
-#[inline(never)]
+/// Remembers the process for kernels whose `mark_victim` names only a thread.
+#[inline(always)]
 fn keep(task: Task, cgroup_id: u64) {
     let recent = Recent {
         started_boot_ns: task.started_boot_ns(),
@@ -42,11 +56,11 @@ fn keep(task: Task, cgroup_id: u64) {
     remember(task.tgid(), recent);
 }
 
-/// Tells that a process runs another program. Not inline, as most runs only count.
-#[inline(never)]
+/// Tells that a process runs another program.
+#[inline(always)]
 fn tell(mut run: Run, task: Task, old_pid: u32) {
     let cgroup_id = run.seat().cgroup_id;
-    let unsent = run.deliver_hot(ProcessExec {
+    let event = ProcessExec {
         header: Header::of::<ProcessExec>(KIND_PROCESS_EXEC),
         at_boot_ns: now_boot_ns(),
         started_boot_ns: task.started_boot_ns(),
@@ -54,8 +68,6 @@ fn tell(mut run: Run, task: Task, old_pid: u32) {
         pid: task.tgid(),
         old_pid,
         comm: task.comm().bytes(),
-    });
-    if let Some(run) = unsent {
-        end_untold(run);
-    }
+    };
+    tell_deed(run, event);
 }

@@ -10,7 +10,7 @@ use crate::{
     emit::Run,
     kernel::{Task, group_dead, now_boot_ns, says_group_dead},
     memory::{first_end, has_ended},
-    tally::{Doer, count_deed, end_untold, may_tell},
+    tally::{Doer, count_deed, count_usual, may_ask, may_tell, tell_deed},
 };
 
 /// `sched_process_exit(struct task_struct *p, bool group_dead)`, or without the second argument
@@ -20,31 +20,46 @@ fn process_exit(ctx: BtfTracePointContext) {
     let Some(task) = Task::argument(&ctx, 0) else {
         return Run::pass(Hook::ProcessExit);
     };
-    if says_group_dead() && !group_dead(&ctx) {
+    let is_last = if says_group_dead() {
+        group_dead(&ctx)
+    } else {
+        is_last_by_count(task).unwrap_or(false)
+    };
+    if !is_last {
         return Run::pass(Hook::ProcessExit);
     }
     let doer = Doer::of(task);
+    let Some(mut run) = Run::of(Hook::ProcessExit) else {
+        return;
+    };
+    let unusual = may_ask(&mut run, doer);
+    if !count_usual(run, doer, unusual) {
+        end(doer);
+    }
+}
+
+/// A process ends, and it cannot only be counted as the ones before.
+#[inline(never)]
+fn end(doer: Doer) {
     let Some(mut run) = Run::begin(Hook::ProcessExit) else {
         return;
     };
-    if !says_group_dead() && !is_last_by_count(task).unwrap_or(false) {
-        return run.end(Counter::Filtered);
-    }
     count_deed(&mut run, doer);
-    if !may_tell(&mut run, doer) {
-        return end_untold(run);
+    if may_tell(&mut run, doer) {
+        tell(run, doer.task());
+    } else {
+        run.end(Counter::Aggregated);
     }
-    tell(run, task);
 }
 
-/// Tells the end of a process. Not inline, as most runs only count.
-#[inline(never)]
+/// Tells the end of a process.
+#[inline(always)]
 fn tell(mut run: Run, task: Task) {
     let (Some(leader), Some(signal)) = (task.leader(), task.signal()) else {
-        return end_untold(run);
+        return run.end(Counter::Aggregated);
     };
     let cgroup_id = run.seat().cgroup_id;
-    let unsent = run.deliver_hot(ProcessExit {
+    let event = ProcessExit {
         header: Header::of::<ProcessExit>(KIND_PROCESS_EXIT),
         at_boot_ns: now_boot_ns(),
         started_boot_ns: leader.started_boot_ns(),
@@ -53,10 +68,8 @@ fn tell(mut run: Run, task: Task) {
         wait_status: signal.wait_status(leader),
         comm: leader.comm().bytes(),
         peak_rss_pages: signal.peak_rss_pages(),
-    });
-    if let Some(run) = unsent {
-        end_untold(run);
-    }
+    };
+    tell_deed(run, event);
 }
 
 /// Nobody lives on. Threads that end together may all find that, after the last has counted

@@ -15,7 +15,7 @@ use aya_ebpf::{
 use hostmedic_abi::{Counter, DiskSeat, DiskSeats, DropSeat, DropSeats, FlowKey, Hook, Key, Tally};
 
 use crate::{
-    emit::{MMAPABLE, Run, cpu},
+    emit::{MMAPABLE, Run, cpu, is_zero},
     kernel::{Cgroup, Task, now_boot_ns},
 };
 
@@ -55,6 +55,8 @@ const NOEXIST: u64 = 1;
 const SHARE_INTERVAL_NS: u64 = 100_000_000;
 /// ... and at once.
 const SHARE_BURST_NS: u64 = 128 * SHARE_INTERVAL_NS;
+/// Bits of the interval.
+const SHARE_INTERVAL_BITS: u32 = SHARE_INTERVAL_NS.ilog2() + 1;
 
 /// Counts a deadly signal under `key`; `false` if there is no room for it.
 #[inline(always)]
@@ -68,8 +70,8 @@ pub fn count_signal(key: Key) -> bool {
 pub struct Doer {
     /// The running task.
     task: Task,
-    /// Of its cgroup.
-    serial: u64,
+    /// Of its cgroup; as in [`hostmedic_abi::Seat::inverted_serial`].
+    inverted_serial: u64,
 }
 
 impl Doer {
@@ -78,22 +80,45 @@ impl Doer {
     pub fn of(task: Task) -> Self {
         Self {
             task,
-            serial: serial_of(task.cgroup()),
+            inverted_serial: inverted_serial_of(task.cgroup()),
         }
+    }
+
+    /// The running task.
+    #[inline(always)]
+    pub fn task(self) -> Task {
+        self.task
     }
 }
 
-/// A cgroup's serial number; another one than any cgroup has, where the walk broke off.
+/// A cgroup's serial number, inverted; zero where the walk broke off.
 #[inline(always)]
-fn serial_of(cgroup: Option<Cgroup>) -> u64 {
-    cgroup.map_or(u64::MAX, Cgroup::serial)
+fn inverted_serial_of(cgroup: Option<Cgroup>) -> u64 {
+    cgroup.map_or(0, |cgroup| !cgroup.serial())
+}
+
+/// Counts what somebody did, and all of its run, if the run is like most: the hook does all, the cgroup
+/// is the one whose seat it is, and `unusual` is zero. If not, nothing is counted, and the answer is
+/// `false`.
+///
+/// All is asked at once, and the rest is a function of its own, because these hooks run where caches are
+/// cold: instructions that a run only jumps over are fetched as well, and jumps foreseen badly.
+#[inline(always)]
+pub fn count_usual(mut run: Run, doer: Doer, unusual: u64) -> bool {
+    let seat = run.seat();
+    let is_other = seat.inverted_serial ^ doer.inverted_serial;
+    if run.is_unusual() | is_other | unusual != 0 {
+        return false;
+    }
+    run.seat().count += 1;
+    run.end_usual(Counter::Aggregated);
+    true
 }
 
 /// Counts what somebody did in the seat of the run's hook; the id of its cgroup, 0 when unknown.
 #[inline(always)]
 pub fn count_deed(run: &mut Run, doer: Doer) -> u64 {
-    // A seat nobody has taken yet has the serial number of the root.
-    if run.seat().serial != doer.serial || run.seat().cgroup_id == 0 {
+    if run.seat().inverted_serial != doer.inverted_serial {
         give_seat(run, doer.task);
     }
     run.seat().count += 1;
@@ -101,18 +126,19 @@ pub fn count_deed(run: &mut Run, doer: Doer) -> u64 {
 }
 
 /// Gives the seat of the run's hook to a task's cgroup, which is read once more: number and id must be
-/// of one cgroup. Not inline, as `emit::goes_on`.
-#[inline(never)]
+/// of one cgroup.
+#[inline(always)]
 fn give_seat(run: &mut Run, task: Task) {
     let left = *run.seat();
     let cgroup = task.cgroup();
     let cgroup_id = cgroup.map_or(0, Cgroup::id);
     let seat = run.seat();
     sit(&mut seat.count, &mut seat.cgroup_id, cgroup_id);
-    (seat.serial, seat.untold, seat.refused_until_charged_ns) = (serial_of(cgroup), 0, 0);
+    seat.inverted_serial = inverted_serial_of(cgroup);
+    (seat.told, seat.refused_until_charged_ns) = (0, 0);
     let key = Key::of(run.hook(), left.cgroup_id);
     if left.count > 0 && !add(&PROCESSES, key, left.count, 0) {
-        run.found_no_room(left.untold);
+        run.found_no_room(left.count - left.told);
     }
 }
 
@@ -184,35 +210,46 @@ fn sit(count: &mut u64, name: &mut u64, newcomer: u64) {
     }
 }
 
-/// Whether what was counted may be told as well, as [`is_within_share`] says. The seat remembers a
-/// refusal until about the moment at which the next token is due, on the clock that the scheduler charges
-/// tasks by: to read another would cost as much as all the rest.
+/// Zero if the seat remembers that its cgroup's share is used up; also when it is another cgroup's. A
+/// number, as [`Run::is_unusual`].
+///
+/// It remembers until about the moment at which the next token is due, on the clock that the scheduler
+/// charges tasks by: to read another would cost as much as all the rest.
 #[inline(always)]
-pub fn may_tell(run: &mut Run, doer: Doer) -> bool {
-    let charged_ns = doer.task.charged_ns();
-    let refused_ns = run.seat().refused_until_charged_ns.wrapping_sub(charged_ns);
+pub fn may_ask(run: &mut Run, doer: Doer) -> u64 {
+    let refused_ns = run.seat().refused_until_charged_ns;
+    let refused_ns = refused_ns.wrapping_sub(doer.task.charged_ns());
     // No refusal lasts longer than a token takes: where one seems to, that clock was set back.
-    let is_refused = refused_ns != 0 && refused_ns <= SHARE_INTERVAL_NS;
-    !is_refused && ask_share(run, charged_ns)
+    is_zero(refused_ns) | refused_ns >> SHARE_INTERVAL_BITS
 }
 
-/// Asks the share of the seat's cgroup. Not inline, as `emit::goes_on`.
-#[inline(never)]
-fn ask_share(run: &mut Run, charged_ns: u64) -> bool {
+/// Whether what was counted may be told as well, as [`is_within_share`] says.
+#[inline(always)]
+pub fn may_tell(run: &mut Run, doer: Doer) -> bool {
+    may_ask(run, doer) != 0 && ask_share(run, doer)
+}
+
+/// Asks the share of the seat's cgroup.
+#[inline(always)]
+fn ask_share(run: &mut Run, doer: Doer) -> bool {
     let hook = run.hook();
     let seat = run.seat();
     let now = now_boot_ns();
     let token = take_token(hook, seat.cgroup_id, now);
     // The charge is behind, so who comes when this is over may be early, and is refused by the clock.
-    seat.refused_until_charged_ns = charged_ns + token.next_boot_ns.saturating_sub(now);
+    let wait_ns = token.next_boot_ns.saturating_sub(now);
+    seat.refused_until_charged_ns = doer.task.charged_ns() + wait_ns;
     token.is_taken
 }
 
-/// Ends a run whose deed was only counted.
+/// Tells what was counted by `event`. If that finds no room, it stays only counted.
 #[inline(always)]
-pub fn end_untold(mut run: Run) {
-    run.seat().untold += 1;
-    run.end(Counter::Aggregated);
+pub fn tell_deed<T: Copy + 'static>(mut run: Run, event: T) {
+    run.seat().told += 1;
+    if let Some(mut unsent) = run.deliver_hot(event) {
+        unsent.seat().told -= 1;
+        unsent.end(Counter::Aggregated);
+    }
 }
 
 /// Counts one connection; `false` if there is no room for the key.

@@ -26,14 +26,14 @@ frozen! {
     OFF_SKB_TRANSPORT: u32;
     OFF_DEV_IFINDEX: u32;
     /// A socket's cgroup is a pointer, not a number that may be one.
-    HAS_SOCK_CGROUP: u8;
+    HAS_SOCK_CGROUP: bool;
     /// `kfree_skb` passes a reason; from this one on it is a drop.
-    HAS_DROP_REASON: u8;
+    HAS_DROP_REASON: bool;
     /// ... and the socket that was to receive.
-    HAS_RX_SOCK: u8;
+    HAS_RX_SOCK: bool;
     DROP_REASON_MIN: u32;
     /// `tcp_retransmit_skb` says whether it succeeded.
-    HAS_RETRANSMIT_ERR: u8;
+    HAS_RETRANSMIT_ERR: bool;
     /// `net.ipv4.ip_local_port_range`.
     EPHEMERAL_LOW: u32;
     EPHEMERAL_HIGH: u32;
@@ -138,7 +138,7 @@ impl Socket {
         if !self.is_whole() {
             return 0;
         }
-        if HAS_SOCK_CGROUP.load() != 0 {
+        if HAS_SOCK_CGROUP.load() {
             return hop(self.0, &OFF_SK_CGROUP).map_or(0, |found| Cgroup::of(found).id());
         }
         let value: u64 = load(self.0, &OFF_SK_CGROUP);
@@ -246,7 +246,7 @@ pub fn port_class(port: u16) -> u16 {
 /// The reason that is argument 2 of `kfree_skb`; `None` if it is no drop.
 #[inline(always)]
 pub fn drop_reason(ctx: &impl Arguments) -> Option<u32> {
-    if HAS_DROP_REASON.load() == 0 {
+    if !HAS_DROP_REASON.load() {
         // The place in the code tells instead: the lower half of a kernel address.
         return Some(ctx.number(1) as u32);
     }
@@ -258,7 +258,7 @@ pub fn drop_reason(ctx: &impl Arguments) -> Option<u32> {
 /// not know it: it belongs to nobody until it is in a socket's queue.
 #[inline(always)]
 pub fn receiver(ctx: &impl Arguments) -> Option<Socket> {
-    if HAS_RX_SOCK.load() == 0 {
+    if !HAS_RX_SOCK.load() {
         return None;
     }
     Socket::argument(ctx, 3)
@@ -267,7 +267,7 @@ pub fn receiver(ctx: &impl Arguments) -> Option<Socket> {
 /// Whether `tcp_retransmit_skb` tells of a segment that was not sent.
 #[inline(always)]
 pub fn retransmit_failed(ctx: &impl Arguments) -> bool {
-    HAS_RETRANSMIT_ERR.load() != 0 && ctx.number(2) as i32 != 0
+    HAS_RETRANSMIT_ERR.load() && ctx.number(2) as i32 != 0
 }
 
 /// A `struct net_device`.

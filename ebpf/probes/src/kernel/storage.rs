@@ -33,13 +33,13 @@ frozen! {
     OFF_INODE_RDEV: u32;
     OFF_SB_DEV: u32;
     /// The request knows its disk itself.
-    HAS_RQ_DISK: u8;
+    HAS_RQ_DISK: bool;
     /// The request's issuer may be read.
-    HAS_ISSUER: u8;
+    HAS_ISSUER: bool;
     /// An error arrives as a negative errno, not as `blk_status_t`.
-    HAS_ERRNO: u8;
+    HAS_ERRNO: bool;
     /// There is only `block_rq_complete`, so what is no error must be told here.
-    FROM_COMPLETE: u8;
+    FROM_COMPLETE: bool;
 }
 
 /// `REQ_OP_MASK`, include/linux/blk_types.h.
@@ -63,7 +63,7 @@ impl Request {
     /// Major and minor number of its disk.
     #[inline(always)]
     pub fn device(self) -> Option<(u32, u32)> {
-        let disk = if HAS_RQ_DISK.load() != 0 {
+        let disk = if HAS_RQ_DISK.load() {
             hop(self.0, &OFF_RQ_DISK)?
         } else {
             hop(hop(self.0, &OFF_RQ_QUEUE)?, &OFF_QUEUE_DISK)?
@@ -99,7 +99,7 @@ impl Request {
     /// block layer charges the nearest cgroup above that has it.
     #[inline(always)]
     pub fn issuer(self) -> u64 {
-        if HAS_ISSUER.load() == 0 {
+        if !HAS_ISSUER.load() {
             return 0;
         }
         let blkcg = hop(self.0, &OFF_RQ_BIO)
@@ -115,7 +115,7 @@ impl Request {
     /// block/blk-mq.c.
     #[inline(always)]
     pub fn is_worth_telling(self) -> bool {
-        FROM_COMPLETE.load() == 0
+        !FROM_COMPLETE.load()
             || (self.operation() < OPERATION_PASSTHROUGH
                 && load::<u32, _>(self.0, &OFF_RQ_FLAGS) & FLAG_QUIET == 0)
     }
@@ -128,7 +128,7 @@ const MODE_BLOCK_DEVICE: u16 = 0o060_000;
 /// The error that is argument 1, as this kernel passes it.
 #[inline(always)]
 pub fn block_status(ctx: &impl Arguments) -> i32 {
-    if HAS_ERRNO.load() != 0 {
+    if HAS_ERRNO.load() {
         ctx.number(1) as i32
     } else {
         (ctx.number(1) & 0xff) as i32

@@ -12,7 +12,7 @@ frozen! {
     OFF_TASK_CGROUPS: u32;
     OFF_TASK_CHARGED: u32;
     /// `sched_process_exit` says whether the whole group is dead.
-    HAS_GROUP_DEAD: u8;
+    HAS_GROUP_DEAD: bool;
 }
 
 frozen! {
@@ -34,13 +34,13 @@ frozen! {
     RSS_STRIDE: u32;
     OFF_SIGINFO_CODE: u32;
     /// `mark_victim` passes the task; else only a thread id.
-    HAS_VICTIM_TASK: u8;
+    HAS_VICTIM_TASK: bool;
     /// `oom_score_adj` may be read.
-    HAS_SCORE: u8;
+    HAS_SCORE: bool;
     /// Resident pages may be read.
-    HAS_RSS: u8;
+    HAS_RSS: bool;
     /// The kernel's kills are remembered by `signal_fatal`.
-    HAS_SIGNALS: u8;
+    HAS_SIGNALS: bool;
 }
 
 /// `SIGNAL_GROUP_EXIT`: the group's exit code counts (include/linux/sched/signal.h).
@@ -145,7 +145,7 @@ impl Task {
     /// of which the shared part is read: it is behind by at most a batch for each CPU.
     #[inline(always)]
     pub fn rss_pages(self) -> Option<u64> {
-        if HAS_RSS.load() == 0 {
+        if !HAS_RSS.load() {
             return None;
         }
         let mm = hop(self.0, &OFF_TASK_MM)?;
@@ -223,25 +223,25 @@ impl Signal {
 /// Whether `mark_victim` passes the task here.
 #[inline(always)]
 pub fn has_victim_task() -> bool {
-    HAS_VICTIM_TASK.load() != 0
+    HAS_VICTIM_TASK.load()
 }
 
 /// Whether `oom_score_adj` may be read here.
 #[inline(always)]
 pub fn has_score() -> bool {
-    HAS_SCORE.load() != 0
+    HAS_SCORE.load()
 }
 
 /// Whether the kernel's kills are remembered here.
 #[inline(always)]
 pub fn has_signals() -> bool {
-    HAS_SIGNALS.load() != 0
+    HAS_SIGNALS.load()
 }
 
 /// Whether `sched_process_exit` says if the group is dead.
 #[inline(always)]
 pub fn says_group_dead() -> bool {
-    HAS_GROUP_DEAD.load() != 0
+    HAS_GROUP_DEAD.load()
 }
 
 /// What it says, where it does.
