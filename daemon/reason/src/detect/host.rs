@@ -3,8 +3,8 @@
 //! Each metric's level, its change and its shift against its last two hours are measured in its own
 //! spreads of the last seven days, and weighed by how rarely they get so far. A view of the host is
 //! the mean over its worst seventh of the metrics that move: constant ones must not hide the others.
-//! Three paths make the score of the views, the highest counts: a row that is off by all three, jumps
-//! that go on for minutes, and a level that stays off. An isolation forest over the same deviations
+//! Four paths make the score of the views, the highest counts: a row that is off by all three, jumps
+//! that go on for minutes, a level that stays off, and half an hour unlike the host's others. An isolation forest over the same deviations
 //! is a second vote: where it finds nothing unusual, the score is a little lower.
 //!
 //! A row is judged before it is learned, nothing looks ahead, and the only randomness is a generator
@@ -13,6 +13,7 @@
 pub(crate) mod bits;
 mod daytime;
 pub mod forest;
+mod lasting;
 mod metric;
 mod notify;
 mod window;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rank::Rank;
 use forest::Forest;
+use lasting::Lasting;
 use metric::{Clock, Evidence, Metric, VIEWS};
 use notify::Notifier;
 use window::Weights;
@@ -58,6 +60,17 @@ const SHIFTED: Path = Path {
     usual: 0.585,
     slope: 9.1,
 };
+/// The spreads by which the last half hour is off.
+const LASTING: Path = Path {
+    usual: 1.6,
+    slope: 1.0,
+};
+/// Spreads from which on what lasts weighs more in an anomaly ...
+const LASTS_FROM: f64 = 2.3;
+/// ... in decades, each of them, ...
+const LASTS: f64 = 1.5;
+/// ... beside each decade beyond the threshold.
+const BEYOND: f64 = 0.25;
 /// Time constant of the smoothed views, in seconds of rows, and of blame.
 const SMOOTH_S: f64 = 600.0;
 /// Time constant of a metric's range.
@@ -98,6 +111,9 @@ pub struct HostDetector {
     /// first.
     #[serde(with = "bits")]
     smooth: [f64; 2],
+    /// The last half hour. Older versions did not write it.
+    #[serde(default)]
+    lasting: Lasting,
     /// Scratch of the last row; rebuilt by each.
     #[serde(skip)]
     features: Vec<i8>,
@@ -108,8 +124,8 @@ pub struct HostDetector {
     worst: Vec<u32>,
 }
 
-/// One way to be off: log10 of the evidence that hosts reach about once a day, and what a decade
-/// above it is worth, so that the paths' scores are equally rare.
+/// One way to be off: the measure (mostly log10 of evidence) that hosts reach about once a day, and what
+/// one more is worth, so that the paths' scores are equally rare.
 struct Path {
     usual: f64,
     slope: f64,
@@ -162,6 +178,7 @@ impl HostDetector {
             isolation: Rank::default(),
             notifier: Notifier::default(),
             smooth: [f64::NAN; 2],
+            lasting: Lasting::default(),
             features: Vec::new(),
             evidence: Vec::new(),
             worst: Vec::new(),
@@ -187,7 +204,7 @@ impl HostDetector {
         self.grow(values.len());
         let (clock, step_s) = self.advance(wall_s);
         let live = self.judge(values, clock);
-        let score = self.score(live, step_s);
+        let (score, lasting) = self.score(live, step_s);
         let mean_square = self.mean_square();
         let mean_square_rank = -self.squares.tail(mean_square).log10();
         self.squares.learn_fading(mean_square);
@@ -200,7 +217,7 @@ impl HostDetector {
         let vote = f64::from((FOREST_USUAL - forest_rank).max(0.0)) * FOREST_VOTE;
         let over = score - vote - THRESHOLD;
         HostScore {
-            anomaly: squash(over),
+            anomaly: squash(weigh(over, lasting)),
             notify: self.notifier.row(over, self.interval_s),
             mean_square_rank,
             forest_rank,
@@ -256,6 +273,7 @@ impl HostDetector {
             && self.metrics.len() == metrics
             && self.metrics.iter().all(Metric::is_sound)
             && self.forest.is_sound(metrics * VIEWS)
+            && self.lasting.is_sound()
     }
 
     /// Moves on to `wall_s`: closes the hour that has passed, and knows whether a row was missed.
@@ -309,8 +327,9 @@ impl HostDetector {
         live
     }
 
-    /// How far the host is off, in decades of rarity beyond once a day; `live` of its metrics move.
-    fn score(&mut self, live: usize, step_s: f64) -> f64 {
+    /// How far the host is off, in decades of rarity beyond once a day; `live` of its metrics move. And
+    /// the spreads by which its last half hour is.
+    fn score(&mut self, live: usize, step_s: f64) -> (f64, f64) {
         let most = live.div_ceil(SHARE).max(WORST_MIN).min(live.max(1));
         let level = self.view(most, |evidence| evidence.level);
         let change = self.view(most, |evidence| evidence.change);
@@ -323,10 +342,15 @@ impl HostDetector {
                 *smooth += weight * (log - *smooth);
             }
         }
-        let spike = SPIKE.score((level + change + shift) / 3.0);
-        let restless = RESTLESS.score(self.smooth[0]);
-        let shifted = SHIFTED.score(self.smooth[1]);
-        spike.max(restless).max(shifted)
+        let all = (level + change + shift) / 3.0;
+        let lasting = self.lasting.row(all, step_s);
+        let paths = [
+            SPIKE.score(all),
+            RESTLESS.score(self.smooth[0]),
+            SHIFTED.score(self.smooth[1]),
+            LASTING.score(lasting),
+        ];
+        (paths.into_iter().fold(f64::NEG_INFINITY, f64::max), lasting)
     }
 
     /// Log10 of the mean of the `most` largest that `of` takes from the metrics' evidence.
@@ -417,7 +441,17 @@ fn fade(passed_s: f64) -> f32 {
     (1.0 - weight(passed_s, SMOOTH_S)) as f32
 }
 
-/// A logistic curve: 0 far below the threshold, 0.5 at it, 0.91 where it is ten times as rare.
+/// What makes an anomaly's size: once a host is `over` the threshold, rather how unusual its last half
+/// hour is than how far a single row has jumped.
+fn weigh(over: f64, lasting: f64) -> f64 {
+    if over > 0.0 {
+        over * BEYOND + (lasting - LASTS_FROM).max(0.0) * LASTS
+    } else {
+        over
+    }
+}
+
+/// A logistic curve: 0 far below the threshold, 0.5 at it, 0.09 where it is ten times as usual.
 #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
 fn squash(over: f64) -> f32 {
     (1.0 / (1.0 + (-over).exp2().powf(std::f64::consts::LOG2_10))) as f32

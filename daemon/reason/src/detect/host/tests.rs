@@ -336,3 +336,38 @@ proptest! {
         prop_assert_eq!(first, run());
     }
 }
+
+/// Every metric is `by` off in the rows from 3000 on; the scores.
+fn off(by: f64, rows: u32) -> Vec<HostScore> {
+    let mut detector = after(3000);
+    (3000..3000 + rows)
+        .map(|row| {
+            let values: Vec<_> = calm_row(row)
+                .into_iter()
+                .map(|value| value.map(|value| value + by))
+                .collect();
+            detector.observe(i64::from(row) * 600, &values)
+        })
+        .collect()
+}
+
+#[test]
+fn what_lasts_weighs_more_than_a_jump_of_one_row() {
+    let jump = off(20.0, 1)[0];
+    let lasting = off(3.0, 6);
+    assert!(jump.notify && lasting[0].anomaly < NOTIFY_AT, "{jump:?}");
+    assert!(
+        lasting[5].anomaly > jump.anomaly + 0.1,
+        "{jump:?} {lasting:?}"
+    );
+}
+
+#[test]
+fn a_state_of_a_version_that_knew_no_lasting_is_read() {
+    let mut state = serde_json::to_value(after(300)).unwrap();
+    assert!(state.as_object_mut().unwrap().remove("lasting").is_some());
+    let mut detector: HostDetector = serde_json::from_value(state).unwrap();
+    assert!(detector.is_sound(8));
+    detector.observe(300 * 600, &calm_row(300));
+    assert!(detector.is_sound(8));
+}
