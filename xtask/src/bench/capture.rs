@@ -30,11 +30,14 @@ pub(super) struct Options {
     /// Only these loads: exec, net, disk; all without it.
     #[arg(long = "load", value_enum)]
     loads: Vec<Group>,
+    /// Leave the peers out, so that many rounds do not take hours.
+    #[arg(long)]
+    own: bool,
     /// Write everything measured into this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write the tables into docs/benchmarks.md; needs all loads.
-    #[arg(long, conflicts_with = "loads")]
+    #[arg(long, conflicts_with_all = ["loads", "own"])]
     write_docs: bool,
     /// Measure the optimised programs; building them takes half an hour on two processors.
     #[arg(long)]
@@ -42,6 +45,14 @@ pub(super) struct Options {
     /// Measure what is built, and build nothing.
     #[arg(long)]
     no_build: bool,
+}
+
+impl Options {
+    /// Those of `contenders` that are wanted.
+    fn of(&self, contenders: &[Contender]) -> Vec<Contender> {
+        let wanted = |contender: &&Contender| !self.own || !contender.is_peer();
+        contenders.iter().filter(wanted).copied().collect()
+    }
 }
 
 /// Loads that the same contenders watch.
@@ -144,27 +155,28 @@ pub(super) fn run(places: &Places, options: &Options) -> Result<()> {
                 .ok(),
             Group::Exec | Group::Net => None,
         };
+        let contenders = options.of(group.contenders());
         let measured = {
             let _spared = Bystanders::spare();
             turns::measure(
                 &starter,
                 &stage,
                 group.loads(),
-                group.contenders(),
+                &contenders,
                 Taken {
                     rounds: options.rounds,
                     slice,
                 },
             )?
         };
-        report.add_turns(group.loads(), group.contenders(), measured);
+        report.add_turns(group.loads(), &contenders, measured);
         // Means over many runs of a program need fewer rounds than rates of a load.
         let rounds = (options.rounds / 3).max(10);
         let hooks = cost::measure(
             &starter,
             &stage,
             group.loads(),
-            group.timed(),
+            &options.of(group.timed()),
             Taken { rounds, slice },
         )?;
         report.hooks.extend(hooks);
