@@ -380,8 +380,12 @@ fn mount_that_falls_to_read_only_is_noticed() {
     mapped.lose(MIB << 11);
     file.write_all(b"lost").unwrap();
     file.sync_all().unwrap_err();
-    // The next change of the tree finds the journal dead.
-    File::create(mount.path().join("more")).unwrap_err();
+    // The file's own error comes at once, the journal's with its next commit.
+    let more = mount.path().join("more");
+    wait_for("the end of the journal", || {
+        let _ = File::create(&more).and_then(|file| file.sync_all());
+        File::create(&more).err()
+    });
 
     let info = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let at = mount.path().to_str().unwrap();
