@@ -4,8 +4,9 @@
 //! spreads of the last seven days, and weighed by how rarely they get so far. A view of the host is
 //! the mean over its worst seventh of the metrics that move: constant ones must not hide the others.
 //! Four paths make the score of the views, the highest counts: a row that is off by all three, jumps
-//! that go on for minutes, a level that stays off, and half an hour unlike the host's others. An isolation forest over the same deviations
-//! is a second vote: where it finds nothing unusual, the score is a little lower.
+//! that go on for minutes, a level that stays off, and half an hour unlike the host's others. An
+//! isolation forest over the same deviations is a second vote: where it finds nothing unusual, the
+//! score is a little lower.
 //!
 //! A row is judged before it is learned, nothing looks ahead, and the only randomness is a generator
 //! with a fixed seed, so the same rows always give the same scores. Figures: `docs/detection.md`.
