@@ -42,9 +42,9 @@ use crate::{
 };
 
 mod advisor;
-mod baselines;
 mod bus_link;
 mod evidence;
+mod learned;
 mod open;
 mod pause_flag;
 mod pulse;
@@ -98,7 +98,7 @@ struct Driver {
     failing: bool,
     pause_flag: PauseFlag,
     history: History,
-    /// The newest writing of the baselines.
+    /// The newest writing of what was learned.
     keeping: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -151,7 +151,7 @@ pub(crate) async fn run(config: Config, library: Read) -> anyhow::Result<()> {
         return Err(error).context("cannot rebuild limits and incidents from the audit ledger");
     }
 
-    baselines::load(&mut state, &config.state_dir);
+    learned::load(&mut state, &config.state_dir);
     let mut library = meaning::learn(state.playbooks(), library.unmatched, &config.state_dir);
     let mut is_learning = true;
 
@@ -263,7 +263,7 @@ pub(crate) async fn run(config: Config, library: Read) -> anyhow::Result<()> {
                     driver.state.adopt_catalogue(catalogue);
                 }
             }
-            _ = keep.tick() => driver.begin_keeping_baselines(),
+            _ = keep.tick() => driver.begin_keeping(),
             Some(question) = questions.recv() => driver.answer(question).await,
             Some(refusal) = refusals.recv() => {
                 let reason = format!("{}: {}", refusal.kind, refusal.reason);
@@ -334,7 +334,7 @@ impl Driver {
 
     /// Last record, after the last event.
     async fn end(&mut self, reason: &str) {
-        self.keep_baselines().await;
+        self.keep().await;
         let mut effects = Vec::new();
         if let Some(row) = self.vitals.stop() {
             effects.push(Effect::Record(Body::Coverage(row)));

@@ -18,7 +18,7 @@ mod words;
 use hostmedic_model::{sample::Measure, view::Warmth};
 use serde::{Deserialize, Serialize};
 
-use crate::detect::host::bits;
+use crate::bits;
 use moments::Moments;
 
 /// Samples before a baseline may accuse: two hours at 30 s.

@@ -6,6 +6,7 @@
 pub mod advice;
 mod attempts;
 mod baseline;
+mod bits;
 mod budget;
 mod case;
 mod conclude;
@@ -32,6 +33,7 @@ pub mod policy;
 mod reading;
 mod recall;
 pub mod replay;
+mod sealed;
 mod setting;
 mod undo;
 mod verify;

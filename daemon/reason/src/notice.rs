@@ -6,6 +6,7 @@
 
 mod clock_step;
 mod crash_loop;
+mod habits;
 mod link_flap;
 mod new_lines;
 mod oom_again;

@@ -382,6 +382,21 @@ impl State {
         self.detector.load(bytes)
     }
 
+    /// Habits of the detectors of events as bytes, for [`State::load_habits`] after a restart. Some
+    /// 2 MiB at most.
+    pub fn habits_bytes(&self) -> Vec<u8> {
+        self.notices.to_bytes()
+    }
+
+    /// Takes in habits of an earlier run, before time passes, and says how many.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, of another version or something else, or come late; then nothing
+    /// has changed.
+    pub fn load_habits(&mut self, bytes: &[u8]) -> Result<usize, String> {
+        self.notices.load(bytes)
+    }
+
     /// Whether records reach the disk: (why not, records waiting, records dropped).
     pub fn ledger_health(&self) -> (Option<&str>, u64, u64) {
         let waiting = u64::try_from(self.unwritten.len()).unwrap_or(u64::MAX);

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{host::bits, series::merge};
+use crate::{bits, detect::series::merge};
 
 /// Moments of values that each stand for some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

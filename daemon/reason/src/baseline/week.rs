@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{moments::Moments, words};
-use crate::detect::host::bits;
+use crate::bits;
 
 /// Hours of a week.
 pub(super) const HOURS: usize = 168;

@@ -11,7 +11,6 @@
 //! A row is judged before it is learned, nothing looks ahead, and the only randomness is a generator
 //! with a fixed seed, so the same rows always give the same scores. Figures: `docs/detection.md`.
 
-pub(crate) mod bits;
 mod daytime;
 pub mod forest;
 mod lasting;
@@ -27,6 +26,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::rank::Rank;
+use crate::bits;
 use forest::Forest;
 use lasting::Lasting;
 use metric::{Clock, Evidence, Metric, VIEWS};

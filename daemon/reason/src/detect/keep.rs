@@ -1,14 +1,10 @@
-//! Baselines as bytes, so that a restart forgets nothing: one line that says what follows and its
-//! SHA-256, then JSON. At most 16 KiB a series and 1 MiB for the host.
-//!
-//! The checksum finds damage, not malice: whoever may write the daemon's files may do worse.
+//! Baselines as bytes, so that a restart forgets nothing. At most 16 KiB a series and 1 MiB for the host.
 
-use hex::encode;
 use hostmedic_model::sample::Series;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use sha2::{Digest, Sha256};
 
 use super::{Detector, SERIES_MAX, together::Together, track::Track};
+use crate::sealed;
 
 /// What the bytes are, and the version of their form.
 const KIND: &str = "hostmedic-baselines 2";
@@ -60,11 +56,7 @@ impl Detector {
                 .map(|(series, track)| (series, &**track))
                 .collect(),
         };
-        // Maps with keys that are no strings are the only thing that JSON refuses, and here are none.
-        let body = serde_json::to_vec(&written).unwrap_or_default();
-        let mut bytes = format!("{KIND} {}\n", encode(Sha256::digest(&body))).into_bytes();
-        bytes.extend(body);
-        bytes
+        sealed::seal(KIND, &written)
     }
 
     /// Takes in what [`Self::to_bytes`] gave, and how many series that were. What was learned of a
@@ -85,23 +77,7 @@ impl Detector {
 }
 
 fn parse(bytes: &[u8]) -> Result<Read, String> {
-    let end = bytes.iter().take(256).position(|byte| *byte == b'\n');
-    let (head, body) = match end {
-        Some(end) => (&bytes[..end], &bytes[end + 1..]),
-        None => return Err("these are no baselines: the first line is missing".to_owned()),
-    };
-    let head = std::str::from_utf8(head).unwrap_or_default();
-    let Some((kind, checksum)) = head.rsplit_once(' ') else {
-        return Err("these are no baselines: the first line says something else".to_owned());
-    };
-    if kind != KIND && kind != KIND_BEFORE {
-        return Err(format!(
-            "these are no baselines of this version: `{KIND}` is expected"
-        ));
-    }
-    if checksum != encode(Sha256::digest(body)) {
-        return Err("the baselines are damaged: their checksum is another".to_owned());
-    }
+    let (kind, body) = sealed::open(bytes, "baselines", &[KIND, KIND_BEFORE])?;
     let read = if kind == KIND {
         serde_json::from_slice::<Read>(body)
     } else {
@@ -173,9 +149,7 @@ mod tests {
     }
 
     fn sealed(body: &[u8]) -> Vec<u8> {
-        let mut bytes = format!("{KIND} {}\n", encode(Sha256::digest(body))).into_bytes();
-        bytes.extend(body);
-        bytes
+        sealed::seal_bytes(KIND, body)
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use hostmedic_model::time::At;
 use serde::{Deserialize, Serialize};
 
-use super::host::bits;
+use crate::bits;
 
 /// Shortest row.
 const ROW_S: f32 = 20.0;

@@ -4,7 +4,6 @@
 //! that difference smoothed over half a day, and how the last hour's differs from the hours before. Each is ranked against its own history, so no distribution is assumed, and
 //! rows on which several ways agree stand out. `docs/detection.md` has every variant tried.
 
-mod bits;
 mod clock;
 mod number;
 mod quiet;
@@ -21,9 +20,12 @@ use std::time::Duration;
 use hostmedic_model::anomaly::Severity;
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{
-    rank::{Place, Rank},
-    severity,
+use crate::{
+    bits,
+    detect::{
+        rank::{Place, Rank},
+        severity,
+    },
 };
 
 /// Ways of looking at a row.

@@ -11,10 +11,8 @@ use hostmedic_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    host::{HostDetector, bits},
-    row::seconds_between,
-};
+use super::{host::HostDetector, row::seconds_between};
+use crate::bits;
 
 /// The host's measures, in the order of the detector's columns.
 const COLUMNS: [Measure; 11] = [

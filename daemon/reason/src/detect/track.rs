@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::{
-    host::bits,
     limits::{Level, Role},
     measure,
     row::{Row, seconds_between},
@@ -30,7 +29,10 @@ use super::{
     trend::Trend,
     young::Young,
 };
-use crate::baseline::{Baseline, Normal, floor, is_ratio};
+use crate::{
+    baseline::{Baseline, Normal, floor, is_ratio},
+    bits,
+};
 
 /// The interval that a detector begins with; it follows the true one.
 const INTERVAL: Duration = Duration::from_secs(30);

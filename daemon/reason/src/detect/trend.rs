@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use hostmedic_model::{anomaly::Forecast, sample::Measure};
 use serde::{Deserialize, Serialize};
 
-use super::host::bits;
+use crate::bits;
 
 /// A step's weight falls to a half in about this time.
 const MEMORY_S: f32 = 1800.0;

@@ -7,8 +7,11 @@
 use hostmedic_model::sample::Measure;
 use serde::{Deserialize, Serialize};
 
-use super::{host::bits, measure};
-use crate::baseline::{Normal, floor};
+use super::measure;
+use crate::{
+    baseline::{Normal, floor},
+    bits,
+};
 
 /// Calm samples before anything is said.
 const CALM_MIN: u16 = 20;

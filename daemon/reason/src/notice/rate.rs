@@ -4,6 +4,10 @@
 //! wider than Poisson they have been. The square root of such a count has a spread of about
 //! `sqrt(phi) / 2` whatever its mean (Anscombe, 1948), so one distance fits quiet and busy subjects.
 
+use serde::{Deserialize, Serialize};
+
+use crate::bits;
+
 /// Minutes that the past reaches back: a day.
 const PAST_MINUTES: u32 = 1440;
 /// Minutes to have watched before anything is judged.
@@ -36,6 +40,17 @@ pub(crate) struct Rate {
     pub(crate) is_on: bool,
 }
 
+/// What is kept of a [`Rate`] over a restart: a surge that goes on is one again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Past {
+    minute: u64,
+    /// Mean and mean square.
+    #[serde(with = "bits")]
+    moments: [f64; 2],
+    learned: u32,
+}
+
 /// A count beyond what the past lets expect.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Surge {
@@ -55,6 +70,35 @@ impl Rate {
             hot: 0,
             is_on: false,
         }
+    }
+
+    /// What it has learned.
+    pub(crate) fn past(&self) -> Past {
+        Past {
+            minute: self.minute,
+            moments: [self.mean, self.square],
+            learned: self.learned,
+        }
+    }
+
+    /// Goes on from there, at `minute` or later; `None` if counts cannot have led to it.
+    pub(crate) fn resume(past: &Past, minute: u64) -> Option<Self> {
+        let [mean, square] = past.moments;
+        let is_sound = past
+            .moments
+            .iter()
+            .all(|number| number.is_finite() && *number >= 0.0)
+            && past.learned <= PAST_MINUTES
+            && past.minute <= minute;
+        is_sound.then_some(Self {
+            minute: past.minute,
+            count: 0.0,
+            mean,
+            square,
+            learned: past.learned,
+            hot: 0,
+            is_on: false,
+        })
     }
 
     /// Counts, and says whether a surge begins here. `is_whole` tells whether the minute that ends

@@ -1,8 +1,10 @@
 //! What came regularly and comes no more: a missing signal is a signal.
 
 use hostmedic_model::subject::{Subject, UnitName};
+use serde::{Deserialize, Serialize};
 
 use super::table::Table;
+use crate::bits;
 
 /// Numbers, or starts, that must have come before their absence means anything.
 const NUMBERS_MIN: u32 = 20;
@@ -11,17 +13,40 @@ const STARTS_MIN: u32 = 5;
 const SILENCE_MIN_S: u64 = 300;
 /// A timer may be late by this: `RandomizedDelaySec`, a busy host.
 const LATE_S: u64 = 600;
+/// Numbers that must have come in this run: what is not asked for any more, or less often, since the
+/// daemon was set up anew is no silence.
+const NUMBERS_HEARD_MIN: u32 = 2;
 const KEPT_MAX: usize = 4096;
 
 /// How regularly something came, by the seconds that were watched: time that the host was asleep or
 /// the daemon blind does not count.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Habit {
     last_s: u64,
     /// Longest pause, slowly forgotten.
+    #[serde(with = "bits::one")]
     pause_s: f64,
     times: u32,
     is_told: bool,
+    /// How often it came in this run.
+    #[serde(skip)]
+    heard: u32,
+}
+
+/// What is kept over a restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    numbers: Vec<(Subject, u64, Habit)>,
+    starts: Vec<(UnitName, u64, Option<String>, Habit)>,
+}
+
+impl Kept {
+    /// How many habits.
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len() + self.starts.len()
+    }
 }
 
 impl Habit {
@@ -31,7 +56,13 @@ impl Habit {
             pause_s: 0.0,
             times: 0,
             is_told: false,
+            heard: 0,
         }
+    }
+
+    /// Whether it can have come about by `now_s`.
+    fn is_sound(&self, now_s: u64) -> bool {
+        self.last_s <= now_s && self.pause_s.is_finite() && self.pause_s >= 0.0
     }
 
     fn came(&mut self, now_s: u64) {
@@ -41,6 +72,7 @@ impl Habit {
         }
         self.pause_s = (pause_s as f64).max(self.pause_s * 0.95);
         self.times = self.times.saturating_add(1);
+        self.heard = self.heard.saturating_add(1);
         self.last_s = now_s;
         self.is_told = false;
     }
@@ -79,6 +111,47 @@ impl Silence {
         }
     }
 
+    /// What is to be kept over a restart.
+    pub(super) fn kept(&self) -> Kept {
+        Kept {
+            numbers: self
+                .numbers
+                .rows()
+                .map(|(subject, touched_s, habit)| (subject.clone(), touched_s, habit.clone()))
+                .collect(),
+            starts: self
+                .starts
+                .rows()
+                .map(|(unit, touched_s, (run, habit))| {
+                    (unit.clone(), touched_s, run.clone(), habit.clone())
+                })
+                .collect(),
+        }
+    }
+
+    /// Goes on from what was kept when `now_s` seconds had been watched; `None` if nothing that came
+    /// can have led to it.
+    pub(super) fn resume(kept: Kept, now_s: u64) -> Option<Self> {
+        let mut silence = Self::new();
+        for (subject, touched_s, habit) in kept.numbers {
+            if !habit.is_sound(now_s) {
+                return None;
+            }
+            silence
+                .numbers
+                .touch(&subject, touched_s.min(now_s), || habit);
+        }
+        for (unit, touched_s, run, habit) in kept.starts {
+            if !habit.is_sound(now_s) {
+                return None;
+            }
+            silence
+                .starts
+                .touch(&unit, touched_s.min(now_s), || (run, habit));
+        }
+        Some(silence)
+    }
+
     /// A number about `subject` came.
     pub(super) fn number(&mut self, subject: &Subject, now_s: u64) {
         self.numbers
@@ -105,7 +178,8 @@ impl Silence {
     ) -> Vec<(Subject, Missed)> {
         let mut silent = Vec::new();
         let mut gone = Vec::new();
-        for (subject, habit) in self.numbers.iter_mut() {
+        let numbers = self.numbers.iter_mut();
+        for (subject, habit) in numbers.filter(|(_, habit)| habit.heard >= NUMBERS_HEARD_MIN) {
             if let Some(missed) = habit.missed(now_s, NUMBERS_MIN, 5.0, SILENCE_MIN_S) {
                 if is_expected(subject) {
                     silent.push((subject.clone(), missed));

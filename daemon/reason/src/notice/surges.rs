@@ -5,9 +5,10 @@ use hostmedic_model::{
     signal::{DropPlace, Fact, NetCounterKind, Sender, Signal, TcpTroubleKind},
     subject::Subject,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
-    rate::{Rate, Strictness, Surge},
+    rate::{Past, Rate, Strictness, Surge},
     table::Table,
 };
 
@@ -29,7 +30,8 @@ const NETWORK: Strictness = Strictness {
 };
 
 /// What is counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Kind {
     Error,
     Drop(DropPlace),
@@ -57,6 +59,10 @@ impl Kind {
         }
     }
 }
+
+/// What is kept of a rate: whose, of what, when it was last heard of, and its past.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Kept(Subject, Kind, u64, Past);
 
 /// Rates of every subject.
 #[derive(Clone, Debug)]
@@ -91,6 +97,28 @@ impl Surges {
         counted(signal)
             .and_then(|(kind, _)| self.rates.get(&(signal.subject.clone(), kind)))
             .is_some_and(|rate| rate.is_on)
+    }
+
+    /// What is to be kept over a restart.
+    pub(super) fn kept(&self) -> Vec<Kept> {
+        self.rates
+            .rows()
+            .map(|((subject, kind), touched_s, rate)| {
+                Kept(subject.clone(), *kind, touched_s, rate.past())
+            })
+            .collect()
+    }
+
+    /// Goes on from what was kept when `now_s` seconds had been watched; `None` if counts cannot
+    /// have led to it.
+    pub(super) fn resume(kept: &[Kept], now_s: u64) -> Option<Self> {
+        let mut surges = Self::new();
+        for Kept(subject, kind, touched_s, past) in kept {
+            let rate = Rate::resume(past, now_s / 60)?;
+            let key = (subject.clone(), *kind);
+            surges.rates.touch(&key, (*touched_s).min(now_s), || rate);
+        }
+        Some(surges)
     }
 
     pub(super) fn lost(&mut self, now_s: u64) {

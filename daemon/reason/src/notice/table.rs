@@ -60,6 +60,13 @@ impl<K: Ord + Clone, V> Table<K, V> {
         self.rows.iter_mut().map(|(key, (_, value))| (key, value))
     }
 
+    /// Rows, and the second at which each was last touched.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&K, u64, &V)> {
+        self.rows
+            .iter()
+            .map(|(key, (touched, value))| (key, *touched, value))
+    }
+
     pub(crate) fn remove(&mut self, key: &K) {
         self.rows.remove(key);
     }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{bits, window::DEVIATION_MAX};
+use super::window::DEVIATION_MAX;
+use crate::bits;
 
 /// Parts of a day.
 pub(super) const HOURS: usize = 24;

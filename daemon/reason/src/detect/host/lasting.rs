@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{bits, weight};
+use super::weight;
+use crate::bits;
 
 /// Time constant of what counts as the last half hour.
 const RECENT_S: f64 = 1800.0;

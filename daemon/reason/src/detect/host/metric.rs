@@ -5,12 +5,11 @@ use std::f32::consts::LOG10_2;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bits,
     daytime::Daytime,
     forest::squeeze,
     window::{Weights, Window},
 };
-use crate::detect::rank::Rank;
+use crate::{bits, detect::rank::Rank};
 
 /// Views of a metric that the forest eats.
 pub(super) const VIEWS: usize = 3;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bits;
+use crate::bits;
 
 /// Seconds after a notification without another.
 const QUIET_S: i64 = 3600;

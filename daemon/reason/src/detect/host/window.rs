@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bits;
+use crate::bits;
 
 /// Closed days that are kept; with the running one that makes seven.
 const DAYS: usize = 6;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bits;
+use crate::bits;
 
 const DAY_S: i64 = 86_400;
 /// Share of the usual daily maximum that is taken off ...

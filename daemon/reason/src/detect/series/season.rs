@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bits;
+use crate::bits;
 
 /// Quarters of an hour of a day.
 const SLOTS: usize = 96;

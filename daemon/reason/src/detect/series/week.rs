@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bits;
+use crate::bits;
 
 const DAY_S: i64 = 86_400;
 /// Closed days kept.

@@ -1,4 +1,5 @@
-//! Writes floats as their bits: a detector read back goes on bit for bit, whatever the format.
+//! Writes floats as their bits: what is read back goes on bit for bit, whatever the format. Decimal text
+//! need not: a parser may round twice.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -51,4 +52,19 @@ where
     let floats: Vec<T> = words.into_iter().map(T::float).collect();
     A::try_from(floats)
         .map_err(|_| D::Error::custom(format!("{count} floats do not fit: the state is damaged")))
+}
+
+/// For `#[serde(with)]` on one float.
+pub(crate) mod one {
+    use super::{Bits, Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<T: Bits, S: Serializer>(float: &T, to: S) -> Result<S::Ok, S::Error> {
+        float.word().serialize(to)
+    }
+
+    /// # Errors
+    /// When it is no number of that size.
+    pub(crate) fn deserialize<'de, T: Bits, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        T::Word::deserialize(from).map(T::float)
+    }
 }
