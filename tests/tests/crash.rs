@@ -6,7 +6,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{os::unix::process::ExitStatusExt as _, thread::sleep, time::Duration};
+use std::{
+    os::unix::process::ExitStatusExt as _, path::Path, process::Command, thread::sleep,
+    time::Duration,
+};
 
 use hostmedic_model::{
     outcome::Verification,
@@ -217,4 +220,63 @@ fn a_limit_holds_over_a_death() {
         stage.log()
     );
     stage.verify_chain();
+}
+
+/// Goal: a restart forgets neither what happened nor what is usual, and a replay of it decides as the
+/// daemon did.
+#[test]
+fn what_was_heard_and_learned_outlives_the_daemon() {
+    let machine = Nspawn::boot(&Options::default()).unwrap();
+    let (unit, stage) = set(&machine, "heard");
+    let child = stage.start("");
+    machine
+        .sh(&format!("systemctl kill -s KILL {unit}"))
+        .unwrap();
+    stage.wait("the outcome", || {
+        let is_outcome = |body: &Body| matches!(body, Body::Outcome(_));
+        (stage.count(is_outcome) > 0).then_some(())
+    });
+    stage.terminate(child);
+
+    let before = stage.log().len();
+    let child = stage.start("");
+    let log = stage.log();
+    for what in ["baselines", "habits"] {
+        let line = format!("Took the {what} of the last run back.");
+        assert!(log[before..].contains(&line), "{what}: {log}");
+        assert!(!log[..before].contains(&line), "{what}: {log}");
+    }
+    let heard = medic(
+        &stage,
+        &[
+            "events",
+            "--unit",
+            &unit,
+            "--kind",
+            "unit_state",
+            "--since",
+            "1h",
+        ],
+    );
+    assert!(heard.contains("failed (failed, signal)"), "{heard}");
+    let replayed = medic(&stage, &["replay", "--since", "1h"]);
+    let is_decision = |line: &&str| line.contains("decision") && line.contains("shadow");
+    let decision = replayed.lines().find(is_decision).unwrap_or_default();
+    assert!(decision.contains("unit-failed-restart"), "{replayed}");
+    stage.terminate(child);
+}
+
+/// What `medic` says to these words.
+fn medic(stage: &Stage, words: &[&str]) -> String {
+    let bins = std::env::var_os("HOSTMEDIC_BIN_DIR")
+        .expect("HOSTMEDIC_BIN_DIR: run by `cargo xtask test`");
+    let output = Command::new(Path::new(&bins).join("medic"))
+        .arg("--socket")
+        .arg(stage.socket())
+        .args(words)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{output:?}");
+    said
 }

@@ -163,7 +163,7 @@ pub(crate) async fn run(config: Config, library: Read) -> anyhow::Result<()> {
         attribution: Attribution::new(subjects.clone()),
     };
     let vitals = open::capture(&config, &outlets, seen_until);
-    let _bus_status = sources::start_unit_watch(&config, &subjects, &signals_in);
+    let _bus_status = sources::start_unit_watch(&config, &outlets);
     let mut samples = sources::start_sampler(&config, &subjects, &vitals);
     let mut loads = pulse::start(&vitals);
     let (answers_in, mut answers) = mpsc::channel(ANSWERS_MAX);

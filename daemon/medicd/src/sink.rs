@@ -8,10 +8,7 @@ use std::{
     },
 };
 
-use hostmedic_model::{
-    loss::QueueCounters,
-    signal::{Fact, Signal},
-};
+use hostmedic_model::{loss::QueueCounters, signal::Signal};
 use hostmedic_retain::events::{
     Events, Keep,
     writer::{EventWriter, Pace},
@@ -85,12 +82,10 @@ impl EventSink {
         }
     }
 
-    /// Keeps an event that came by no ring. States of units are the audit chain's matter.
+    /// Keeps an event that came by no ring.
     pub(crate) fn keep_other(&self, signal: &Signal) {
-        if !matches!(signal.fact, Fact::UnitState(_) | Fact::UnitRemoved) {
-            self.other.fetch_add(1, Relaxed);
-            self.keep(signal);
-        }
+        self.other.fetch_add(1, Relaxed);
+        self.keep(signal);
     }
 
     /// Fills in what became of events.

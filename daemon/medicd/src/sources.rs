@@ -23,6 +23,8 @@ const RARE_MAX: usize = 256;
 const HOT_MAX: usize = 4096;
 /// Signals of the host's files that may wait.
 const HOST_MAX: usize = 256;
+/// States of units that may wait.
+const UNITS_MAX: usize = 256;
 /// Watched programs that run at once; beyond it their exits are left to the calendar's look.
 const WATCHED_MAX: usize = 4096;
 
@@ -185,22 +187,29 @@ fn warn_once(told: &mut Vec<String>, problems: &[SourceProblem], what: &str) {
     }
 }
 
-/// Begins to bring unit states.
-pub(crate) fn start_unit_watch(
-    config: &Config,
-    subjects: &Subjects,
-    signals: &mpsc::Sender<Signal>,
-) -> watch::Receiver<BusStatus> {
+/// Begins to bring unit states. They are kept, too: a replay decides as the loop did only if it knows
+/// what became of units.
+pub(crate) fn start_unit_watch(config: &Config, outlets: &Outlets) -> watch::Receiver<BusStatus> {
     let (status, seen) = watch::channel(BusStatus::Connecting);
+    let (queue, mut heard) = mpsc::channel(UNITS_MAX);
     let watch = UnitWatch {
         address: config.bus_address.clone(),
-        subjects: subjects.clone(),
+        subjects: outlets.attribution.subjects.clone(),
         cgroup_below: config.cgroup_below.clone(),
-        signals: signals.clone(),
+        signals: queue,
         status,
         counters: Arc::new(WatchCounters::default()),
     };
     tokio::spawn(watch.run());
+    let to = outlets.clone();
+    tokio::spawn(async move {
+        while let Some(signal) = heard.recv().await {
+            to.sink.keep_other(&signal);
+            if to.signals.send(signal).await.is_err() {
+                return;
+            }
+        }
+    });
     seen
 }
 

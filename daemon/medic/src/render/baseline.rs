@@ -32,7 +32,7 @@ pub(crate) fn list(list: &BaselineList, style: Style) -> String {
             ),
             (shown(view.p95), None),
             (shown(view.p99), None),
-            (shown(view.growth_per_hour), None),
+            (growth(view), None),
             (learned, tone),
         ]);
     }
@@ -44,6 +44,14 @@ pub(crate) fn list(list: &BaselineList, style: Style) -> String {
         );
     }
     text
+}
+
+/// What is not sure is none that anybody should plan with.
+fn growth(view: &BaselineView) -> String {
+    if view.growth_per_hour == 0.0 {
+        return "-".to_owned();
+    }
+    number(view.series.measure, view.growth_per_hour)
 }
 
 /// One series, whole.
@@ -79,7 +87,7 @@ pub(crate) fn page(view: &BaselineView, style: Style) -> String {
             "thirty days",
             format!("{} ± {}", shown(view.mean_30d), shown(view.spread_30d)),
         ),
-        ("growth in an hour", shown(view.growth_per_hour)),
+        ("growth in an hour", growth(view)),
         ("learned", format!("{} samples, {learned}", view.samples)),
     ] {
         table.plain([name.to_owned(), value]);

@@ -24,7 +24,14 @@ pub(crate) fn incidents(incidents: &[Incident], all: bool, style: Style) -> Stri
             "no open incidents; --all lists those that are over, too\n".to_owned()
         };
     }
-    let mut table = Table::with_head(&["INCIDENT", "OPENED (UTC)", "SEVERITY", "STATUS", "WHAT"]);
+    let mut table = Table::with_head(&[
+        "INCIDENT",
+        "OPENED (UTC)",
+        "SEVERITY",
+        "STATUS",
+        "SUBJECT",
+        "WHAT",
+    ]);
     for (depth, incident) in below_parents(incidents) {
         let (how_bad, severity_tone) = severity(incident.severity);
         let (now, status_tone) = status(incident.status);
@@ -33,7 +40,8 @@ pub(crate) fn incidents(incidents: &[Incident], all: bool, style: Style) -> Stri
             (utc(incident.opened_at.wall_ms), None),
             (how_bad.to_owned(), severity_tone),
             (now.to_owned(), status_tone),
-            (format!("{}{}", branch(depth), what(incident)), None),
+            (format!("{}{}", branch(depth), incident.subject), None),
+            (incident.title.clone(), None),
         ]);
     }
     table.render(style)
@@ -67,14 +75,6 @@ fn branch(depth: usize) -> String {
     match depth {
         0 => String::new(),
         _ => format!("{}└ ", "  ".repeat(depth - 1)),
-    }
-}
-
-/// The title; below a parent also what it is about, since that is all that tells children apart.
-fn what(incident: &Incident) -> String {
-    match incident.parent {
-        Some(_) => format!("{}: {}", incident.subject, incident.title),
-        None => incident.title.clone(),
     }
 }
 
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(lines.len(), 4, "\n{text}");
         assert!(lines[2].contains(testing::RESOLVED), "\n{text}");
         assert!(
-            lines[3].contains("└ mount /var: /var is filling"),
+            lines[3].contains("└ mount /var  /var is filling"),
             "\n{text}"
         );
         // Without its parent in the list it stands for itself.

@@ -14,6 +14,9 @@ use super::{
     text::{Style, Table, Tone, clean, count, percent, short, size, span, utc},
 };
 
+/// More playbooks than these are counted, not named: they would fill the screen.
+const PLAYBOOKS_NAMED_MAX: usize = 4;
+
 /// The page.
 pub(crate) fn page(status: &Status, style: Style) -> String {
     let mut page = format!(
@@ -112,6 +115,12 @@ fn overview(status: &Status, style: Style) -> String {
 fn playbooks(status: &Status) -> String {
     if status.playbooks.is_empty() {
         return "none: hostmedic only observes".to_owned();
+    }
+    if status.playbooks.len() > PLAYBOOKS_NAMED_MAX {
+        return format!(
+            "{} in force; `medic playbook ls` names them, with --missing what some wait for",
+            status.playbooks.len()
+        );
     }
     let names = status
         .playbooks

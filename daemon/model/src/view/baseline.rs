@@ -54,7 +54,8 @@ pub struct BaselineView {
     pub mean_30d: f64,
     /// Standard deviation of the last 25 to 30 days.
     pub spread_30d: f64,
-    /// Growth in an hour over the last half hour.
+    /// Growth in an hour over the last half hour; 0 where it is not sure, within three of its standard
+    /// errors of none.
     pub growth_per_hour: f64,
 }
 

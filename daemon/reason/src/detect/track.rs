@@ -301,7 +301,7 @@ impl Track {
             smooth_15m: self.baseline.smooth(),
             mean_30d: month.mean,
             spread_30d: month.spread,
-            growth_per_hour: self.trend.growth(),
+            growth_per_hour: self.trend.sure_growth(),
         }
     }
 }

@@ -83,6 +83,13 @@ impl Trend {
         }
     }
 
+    /// Growth in an hour, up or down, if it is beyond its error; 0 otherwise.
+    pub(super) fn sure_growth(&self) -> f64 {
+        let growth = self.growth();
+        let is_sure = self.0[HOURS] >= OBSERVED_H_MIN && growth.abs() > SURE_ERRORS * self.error();
+        if is_sure { growth } else { 0.0 }
+    }
+
     /// Whether memory grows so surely and so fast that it is leaking.
     pub(super) fn leaks(&self, measure: Measure) -> bool {
         let sure = self.growth() - SURE_ERRORS * self.error();
