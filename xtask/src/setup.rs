@@ -8,7 +8,7 @@ use hostmedic_tests::rootfs;
 use crate::{command, places::Places, toolchain};
 
 /// Packages of Debian and Ubuntu, and what each is for.
-const PACKAGES: [(&str, &str); 13] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("g++", "compiles RocksDB"),
     ("clang", "bindings to RocksDB"),
     ("libclang-dev", "bindings to RocksDB"),
@@ -20,6 +20,8 @@ const PACKAGES: [(&str, &str); 13] = [
     ("systemd-container", "systemd-nspawn, the throw-away system"),
     ("util-linux", "nsenter, setpriv, unshare, losetup"),
     ("procps", "tests look at processes"),
+    ("iproute2", "tests and the demo make networks of their own"),
+    ("nftables", "tests drop packets"),
     ("e2fsprogs", "tests fill a small file system"),
     ("xfsprogs", "a test shuts one down"),
 ];
@@ -35,14 +37,11 @@ const VM_PACKAGES: [(&str, &str); 5] = [
 ];
 
 /// What benchmarks need beside, and what each is for.
-const BENCH_PACKAGES: [(&str, &str); 7] = [
+const BENCH_PACKAGES: [(&str, &str); 4] = [
     ("auditd", "a peer that is compared with"),
     ("bpftrace", "a peer that is compared with"),
     ("linux-perf", "a peer that is compared with"),
     ("bpftool", "names of programs"),
-    ("iproute2", "a network to send through"),
-    ("nftables", "drops what is sent"),
-    ("util-linux", "unshare, nsenter, losetup"),
 ];
 
 /// Installs what is missing.
