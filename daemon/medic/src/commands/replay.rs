@@ -37,6 +37,10 @@ use crate::{
 const LINE_BYTES_MAX: usize = 1 << 20;
 /// Events that the daemon gives at once, at most.
 const EVENTS_PAGE: u32 = 1000;
+/// What must not be read out of a replay.
+const UNKNOWN: &str = "a replay knows no calendar, no inhibits and no numbers but those in its file: \
+                       what was held back for a backup shows as what would have been done; \
+                       `medic why ID` has what was decided";
 /// How long the host of a replay goes on after the last event: everything is decided by then.
 const AFTER: Duration = Duration::from_secs(120);
 
@@ -90,6 +94,7 @@ pub(crate) async fn run(client: &Client, out: &Out, wanted: &Replayed) -> Result
         }
     }
     print(out, &replay.finish(AFTER))?;
+    out.note(UNKNOWN);
     Ok(Exit::Ok)
 }
 
