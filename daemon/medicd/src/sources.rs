@@ -122,6 +122,16 @@ async fn bring_hot(mut events: mpsc::Receiver<KernelEvent>, config: Config, outl
     }
 }
 
+/// What comes by no ring is kept, and goes on to the loop.
+async fn bring_other(mut heard: mpsc::Receiver<Signal>, outlets: Outlets) {
+    while let Some(signal) = heard.recv().await {
+        outlets.sink.keep_other(&signal);
+        if outlets.signals.send(signal).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Begins to bring what the host's own files tell: read-only mounts, pressure, counters, and errors
 /// of file systems unless a hook (of these `reports`) tells them.
 pub(crate) fn start_host_signals(config: &Config, outlets: &Outlets, reports: &[HookReport]) {
@@ -132,19 +142,11 @@ pub(crate) fn start_host_signals(config: &Config, outlets: &Outlets, reports: &[
         ..WatchOptions::default()
     };
     let mut host = HostSignals::new(outlets.attribution.subjects.clone());
-    let (queue, mut heard) = mpsc::channel(HOST_MAX);
+    let (queue, heard) = mpsc::channel(HOST_MAX);
     if let Err(error) = host.watch(options, queue) {
         tracing::error!(%error, "Cannot watch mounts and pressure.");
     }
-    let to = outlets.clone();
-    tokio::spawn(async move {
-        while let Some(signal) = heard.recv().await {
-            to.sink.keep_other(&signal);
-            if to.signals.send(signal).await.is_err() {
-                return;
-            }
-        }
-    });
+    tokio::spawn(bring_other(heard, outlets.clone()));
     let (every, to) = (config.sample_every.0, outlets.clone());
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(every);
@@ -191,7 +193,7 @@ fn warn_once(told: &mut Vec<String>, problems: &[SourceProblem], what: &str) {
 /// what became of units.
 pub(crate) fn start_unit_watch(config: &Config, outlets: &Outlets) -> watch::Receiver<BusStatus> {
     let (status, seen) = watch::channel(BusStatus::Connecting);
-    let (queue, mut heard) = mpsc::channel(UNITS_MAX);
+    let (queue, heard) = mpsc::channel(UNITS_MAX);
     let watch = UnitWatch {
         address: config.bus_address.clone(),
         subjects: outlets.attribution.subjects.clone(),
@@ -201,15 +203,7 @@ pub(crate) fn start_unit_watch(config: &Config, outlets: &Outlets) -> watch::Rec
         counters: Arc::new(WatchCounters::default()),
     };
     tokio::spawn(watch.run());
-    let to = outlets.clone();
-    tokio::spawn(async move {
-        while let Some(signal) = heard.recv().await {
-            to.sink.keep_other(&signal);
-            if to.signals.send(signal).await.is_err() {
-                return;
-            }
-        }
-    });
+    tokio::spawn(bring_other(heard, outlets.clone()));
     seen
 }
 
