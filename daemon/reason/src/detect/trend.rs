@@ -203,6 +203,19 @@ mod tests {
     }
 
     #[test]
+    fn a_growth_is_told_up_or_down_only_when_it_is_sure() {
+        let steady =
+            |per_row: f64| trend(30.0, (0..60).map(move |row| 0.5 + f64::from(row) * per_row));
+        assert!((steady(0.001).sure_growth() - 0.12).abs() < 1e-3);
+        assert!((steady(-0.001).sure_growth() + 0.12).abs() < 1e-3);
+        // What comes and goes has a slope at each moment.
+        let restless = trend(30.0, (0..60).map(|row| f64::from(row * 7 % 11) / 11.0));
+        assert!(restless.growth() != 0.0);
+        assert_eq!(restless.sure_growth(), 0.0);
+        assert_eq!(trend(30.0, [0.5, 0.6]).sure_growth(), 0.0);
+    }
+
+    #[test]
     fn a_jump_is_no_trend() {
         let rows = (0..100).map(|row| if row < 50 { 0.5 } else { 0.9 });
         for measure in [DISK, Measure::MemoryUsedRatio] {
